@@ -1,0 +1,1 @@
+"""The unisock adapter for sockjs-tornado."""

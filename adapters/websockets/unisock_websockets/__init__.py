@@ -1,0 +1,1 @@
+"""The unisock adapter for the `websockets` library."""

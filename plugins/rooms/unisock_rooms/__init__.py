@@ -1,0 +1,1 @@
+"""Rooms: named groups of sparks."""

@@ -1,0 +1,5 @@
+"""``python -m unisock`` is ``unisock``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,230 @@
+"""From settings to a gateway: looking the parts up, and refusing those that do not fit together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from .abc import Adapter, Dialect, Protocol, Runtime
+from .assets import Asset
+from .capabilities import Capabilities
+from .codecs import Codec
+from .config import Endpoint, Settings
+from .errors import ConfigError, NotInstalled, Unsupported
+from .gateway import EndpointGate, ServerGateway
+from .hub import Hub
+from .limits import Heartbeat, Limits
+from .pipeline import Handler, Handlers, Pipeline
+from .plugins import Plugins, Registered
+from .registry import Kind, installed, look_up
+from .spark import Spark
+
+__all__ = ["assemble", "choose_adapter"]
+
+TableT = TypeVar("TableT", Limits, Heartbeat)
+
+log = logging.getLogger("unisock")
+
+
+def choose_adapter(settings: Settings) -> Adapter:
+    """The configured adapter.
+
+    :raises NotInstalled: it is not installed
+    :raises ConfigError: it does not take its options
+    """
+    adapter: Adapter = look_up("adapter", settings.adapter)(settings.options.get(settings.adapter))
+    return adapter
+
+
+def assemble(
+    settings: Settings,
+    *,
+    adapter: Adapter,
+    runtime: Runtime,
+    hub: Hub,
+    plugins: Plugins,
+    registered: Registered,
+    defaults: Handlers,
+    endpoints: Mapping[str, Handlers],
+    assets: Mapping[str, Asset],
+) -> ServerGateway:
+    """Put a server together.
+
+    :param registered: the application's own transforms, which come before the plugins'
+    :param defaults: handlers for endpoints that have none of their own
+    :param endpoints: handlers by path
+    :param assets: documents by path
+    :raises ConfigError: a part is missing, or cannot do what is asked of it
+    """
+    _check_adapter(adapter, settings)
+    gateway = ServerGateway(settings, runtime, hub, plugins, assets)
+    everything = Registered()
+    everything.incoming_transforms += registered.incoming_transforms
+    everything.outgoing_transforms += registered.outgoing_transforms
+    plugins.hook.unisock_configure(register=everything)
+    for endpoint in settings.endpoints:
+        handlers = endpoints.get(endpoint.path, Handlers()).over(defaults)
+        _add_endpoint(gateway, adapter, endpoint, handlers, everything)
+    return gateway
+
+
+def _add_endpoint(
+    gateway: ServerGateway,
+    adapter: Adapter,
+    endpoint: Endpoint,
+    handlers: Mapping[str, Handler],
+    registered: Registered,
+) -> None:
+    settings = gateway.settings
+    protocol = _choose_protocol(adapter, endpoint)
+    codec = _look_up("codec", endpoint.codec, endpoint)()
+    _check_codec(adapter, protocol, endpoint, codec)
+    dialect: Dialect = _look_up("dialect", endpoint.dialect, endpoint)(codec)
+    limits = _replace(settings.limits, endpoint.limits, f"endpoint {endpoint.path}: limits")
+    gate = EndpointGate(
+        gateway,
+        endpoint,
+        limits=limits,
+        heartbeat=_replace(
+            settings.heartbeat, endpoint.heartbeat, f"endpoint {endpoint.path}: heartbeat"
+        ),
+        dialect=dialect,
+        pipeline=_pipeline(gateway, endpoint, limits, handlers, registered),
+        authorize=handlers.get("authorize"),
+    )
+    gateway.add(gate, protocol(gate) if protocol is not None else None)
+
+
+def _pipeline(
+    gateway: ServerGateway,
+    endpoint: Endpoint,
+    limits: Limits,
+    handlers: Mapping[str, Handler],
+    registered: Registered,
+) -> Pipeline:
+    inbox = "session" in handlers
+    final = Spark.arrive if inbox else handlers.get("message", _ignore)
+    if final is _ignore:
+        log.info(
+            "endpoint %s has no on_message handler: what clients send is ignored", endpoint.path
+        )
+    return Pipeline(
+        endpoint=endpoint,
+        limits=limits,
+        runtime=gateway.runtime,
+        handlers={**handlers, "error": _with_hook(gateway.plugins, handlers.get("error"))},
+        final=final,
+        inbox=inbox,
+        incoming=registered.incoming_transforms,
+        outgoing=registered.outgoing_transforms,
+        packets=registered.packets,
+        leave=gateway.leave,
+        forget=gateway.forget,
+    )
+
+
+def _with_hook(plugins: Plugins, on_error: Handler | None) -> Handler:
+    """The application's error handler, after the plugins' hook."""
+
+    def handle(spark: Spark, error: Exception) -> Any:
+        plugins.hook.unisock_error(spark=spark, error=error)
+        return on_error(spark, error) if on_error is not None else None
+
+    return handle
+
+
+def _ignore(spark: Spark, payload: object) -> None:
+    """For endpoints that only send."""
+
+
+def _choose_protocol(adapter: Adapter, endpoint: Endpoint) -> type[Protocol] | None:
+    """The endpoint's protocol; `None` if the adapter brings such sessions itself."""
+    own = adapter.capabilities.sessions
+    name = endpoint.protocol or (own[0] if own else "websocket")
+    if name in own:
+        return None
+    protocol: type[Protocol] = _look_up("protocol", name, endpoint)
+    missing = [need for need in sorted(protocol.needs) if not getattr(adapter.capabilities, need)]
+    if missing:
+        others = _adapters_with(name, protocol.needs)
+        raise Unsupported(
+            f"endpoint {endpoint.path} asks for the protocol '{name}', which needs "
+            f"{' and '.join(missing)}; the adapter '{adapter.name}' does not offer that. "
+            + (
+                f"These do: {', '.join(others)}. Try --adapter {others[0]}."
+                if others
+                else f"Leave out `protocol` to take what it offers: {', '.join(own) or 'nothing'}."
+            ),
+            what=name,
+            who=adapter.name,
+        )
+    return protocol
+
+
+def _adapters_with(protocol: str, needs: frozenset[str]) -> list[str]:
+    """Installed adapters that can carry a protocol. Loads them all: for error messages only."""
+    able: list[str] = []
+    for name in installed("adapter"):
+        try:
+            capabilities: Capabilities = look_up("adapter", name).capabilities
+        except ConfigError:
+            continue
+        if protocol in capabilities.sessions or all(getattr(capabilities, n) for n in needs):
+            able.append(name)
+    return able
+
+
+def _check_adapter(adapter: Adapter, settings: Settings) -> None:
+    name, capabilities = adapter.name, adapter.capabilities
+    if settings.backend not in capabilities.backends:
+        raise Unsupported(
+            f"the adapter '{name}' runs on {' and '.join(capabilities.backends)}, not on "
+            f'{settings.backend}; set backend = "{capabilities.backends[0]}"',
+            what=settings.backend,
+            who=name,
+        )
+    for what, wanted in (("unix", settings.listen.unix), ("tls", settings.listen.tls)):
+        if wanted is not None and not getattr(capabilities, what):
+            raise Unsupported(
+                f"the adapter '{name}' cannot listen with {what}; remove listen.{what}",
+                what=what,
+                who=name,
+            )
+
+
+def _check_codec(
+    adapter: Adapter, protocol: type[Protocol] | None, endpoint: Endpoint, codec: Codec
+) -> None:
+    if codec.binary and protocol is None and not adapter.capabilities.binary:
+        raise Unsupported(
+            f"endpoint {endpoint.path}: the codec '{codec.name}' needs binary messages, and the "
+            f"sessions of the adapter '{adapter.name}' carry text only; use codec = \"json\"",
+            what=codec.name,
+            who=adapter.name,
+        )
+
+
+def _look_up(kind: Kind, name: str, endpoint: Endpoint) -> Any:
+    try:
+        return look_up(kind, name)
+    except NotInstalled as error:
+        raise NotInstalled(
+            f"endpoint {endpoint.path}: {error}",
+            kind=kind,
+            name=name,
+            installed=error.installed,
+        ) from error
+
+
+def _replace(values: TableT, changes: Mapping[str, Any], where: str) -> TableT:
+    """Some values of a table replaced, and the result validated."""
+    if not changes:
+        return values
+    try:
+        merged = {**msgspec.structs.asdict(values), **changes}
+        return msgspec.convert(merged, type(values), strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {error}", key=where) from error

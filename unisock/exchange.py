@@ -1,0 +1,57 @@
+"""One HTTP exchange: what an adapter asks the gateway, and what it is told to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .errors import Unsupported
+from .handshake import Handshake
+
+__all__ = ["Request", "Response"]
+
+
+class Request:
+    """One HTTP request that an adapter asks the gateway to answer.
+
+    :ivar upgrade: whether it asks for a WebSocket
+    """
+
+    __slots__ = ("handshake", "upgrade")
+
+    def __init__(self, handshake: Handshake, *, upgrade: bool) -> None:
+        self.handshake = handshake
+        self.upgrade = upgrade
+
+    async def body(self, limit: int) -> bytes:
+        """The request's body.
+
+        :raises LimitExceeded: it has more than ``limit`` bytes
+        :raises Unsupported: the adapter does not read bodies
+        """
+        raise Unsupported("this adapter reads no request bodies", what="body", who="adapter")
+
+
+class Response:
+    """The answer to a request, whole.
+
+    :ivar headers: further headers; the adapter adds ``Content-Length`` and ``Connection``, and
+        leaves out the body where the method is ``HEAD``
+    """
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(
+        self, status: int, body: bytes = b"", headers: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.headers = tuple(headers)
+
+    @classmethod
+    def text(cls, status: int, text: str, *headers: tuple[str, str]) -> Response:
+        """A plain-text answer."""
+        return cls(
+            status,
+            f"{text}\n".encode(),
+            (("Content-Type", "text/plain; charset=utf-8"), *headers),
+        )

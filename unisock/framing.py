@@ -1,0 +1,81 @@
+"""How a session puts a message on its wire, so that a broadcast does it once for all of a kind."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from .errors import EncodeError
+from .messages import Message, Wire
+
+__all__ = ["TEXT", "TEXT_AND_BINARY", "Framing", "WebSocketFraming"]
+
+
+class Framing(ABC):
+    """Turns a message into a frame that every connection with this same object can be given.
+
+    Two connections share frames if their `framing` is one object. A session that needs none uses
+    `TEXT_AND_BINARY` or `TEXT`, where the frame is the message.
+
+    :cvar binary: it takes `bytes` too
+    """
+
+    __slots__ = ()
+
+    binary: bool = True
+
+    @abstractmethod
+    def frame(self, message: Message) -> Message:
+        """The frame for this message.
+
+        :raises EncodeError: the session cannot carry it
+        """
+
+    def frames(self, wire: Wire) -> Wire:
+        """The frame, or frames, for what a packet became."""
+        if isinstance(wire, tuple):
+            return tuple([self.frame(message) for message in wire])
+        return self.frame(wire)
+
+
+class _AsIs(Framing):
+    """Frames are messages."""
+
+    __slots__ = ()
+
+    def frame(self, message: Message) -> Message:
+        return message
+
+
+class _TextAsIs(Framing):
+    """Frames are text messages."""
+
+    __slots__ = ()
+
+    binary = False
+
+    def frame(self, message: Message) -> Message:
+        if isinstance(message, bytes):
+            raise EncodeError("this session carries text only: send str, or use the json codec")
+        return message
+
+
+TEXT_AND_BINARY: Framing = _AsIs()
+TEXT: Framing = _TextAsIs()
+
+
+class WebSocketFraming(Framing):
+    """A server's unmasked, unfragmented, uncompressed frames (RFC 6455 section 5.2)."""
+
+    __slots__ = ()
+
+    def frame(self, message: Message) -> bytes:
+        if isinstance(message, str):
+            payload, first = message.encode(), b"\x81"
+        else:
+            payload, first = message, b"\x82"
+        size = len(payload)
+        if size < 126:
+            return b"%b%c%b" % (first, size, payload)
+        if size < 65536:
+            return b"%b\x7e%b%b" % (first, size.to_bytes(2, "big"), payload)
+        return b"%b\x7f%b%b" % (first, size.to_bytes(8, "big"), payload)

@@ -1,0 +1,308 @@
+"""The server as adapters, protocols and dialects see it: who may come in, and where they go."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import anyio
+import msgspec
+
+from .abc import (
+    Connection,
+    Dialect,
+    Gate,
+    Gateway,
+    Party,
+    Protocol,
+    Runtime,
+    Stage,
+    Upgrade,
+)
+from .assets import Asset
+from .config import Endpoint, Settings
+from .errors import HandshakeRejected
+from .exchange import Request, Response
+from .handshake import Handshake, TrustedProxies
+from .hub import Hub
+from .limits import Heartbeat, Limits, Overflow
+from .messages import Close
+from .pipeline import Handler, Pipeline
+from .plugins import Plugins
+from .sockets import bind
+from .spark import Spark
+
+__all__ = ["EndpointGate", "ServerGateway"]
+
+log = logging.getLogger("unisock")
+
+_FULL = Close(1013, "server full, try again later")
+
+
+class EndpointGate(Gate, Stage):
+    """The way into one endpoint, for connections and then for sparks."""
+
+    def __init__(
+        self,
+        gateway: ServerGateway,
+        endpoint: Endpoint,
+        *,
+        limits: Limits,
+        heartbeat: Heartbeat,
+        dialect: Dialect,
+        pipeline: Pipeline,
+        authorize: Handler | None,
+    ) -> None:
+        settings = gateway.settings
+        self.endpoint = endpoint
+        self.limits = limits
+        self.heartbeat = heartbeat
+        self.overflow: Overflow = endpoint.overflow or settings.overflow
+        self.runtime = gateway.runtime
+        self.packets = frozenset(pipeline.packets)
+        self._gateway = gateway
+        self._dialect = dialect
+        self._pipeline = pipeline
+        self._authorize = authorize
+        origins = settings.origins if endpoint.origins is None else endpoint.origins
+        self._origins = frozenset(origin.lower() for origin in origins)
+
+    async def admit(self, handshake: Handshake) -> None:
+        try:
+            self._gateway.check_room(handshake)
+            self._check_origin(handshake)
+            offers = handshake.subprotocols
+            handshake.subprotocol = next(
+                (name for name in self.endpoint.subprotocols if name in offers), ""
+            )
+            if self._authorize is not None:
+                await self._ask(self._authorize, handshake)
+        except HandshakeRejected as rejection:
+            self._gateway.refused(handshake, rejection)
+            raise
+
+    def open(self, connection: Connection) -> None:
+        if self._gateway.take_in(connection):
+            connection.watch()
+            connection.attach(self._dialect.converse(connection, self))
+        else:
+            connection.close(_FULL)
+
+    def left(self, connection: Connection) -> None:
+        self._gateway.let_go(connection)
+
+    def count_dropped(self, messages: int) -> None:
+        self._gateway.dropped += messages
+
+    def enter(self, connection: Connection, dialect: Dialect, *, id: str = "") -> Party:
+        spark = Spark(id or secrets.token_urlsafe(16), connection, dialect, self._pipeline)
+        self._gateway.enter(spark)
+        spark.start()
+        return spark
+
+    def _check_origin(self, handshake: Handshake) -> None:
+        origin = handshake.origin
+        if handshake.same_origin or "*" in self._origins:
+            return
+        if origin is None or origin.lower() not in self._origins:
+            raise HandshakeRejected(
+                f"origin {origin} is not allowed; the setting `origins` lists those that are"
+            )
+
+    async def _ask(self, authorize: Handler, handshake: Handshake) -> None:
+        """Let the application decide: it raises, or returns False, to refuse."""
+        answer: Any = None
+        with anyio.move_on_after(self.limits.authorize_seconds) as scope:
+            try:
+                answer = authorize(handshake)
+                if hasattr(answer, "__await__"):
+                    answer = await answer
+            except HandshakeRejected:
+                raise
+            except Exception as error:
+                log.exception("%r: exception in authorize", handshake)
+                raise HandshakeRejected("Internal server error", status=500) from error
+        if scope.cancelled_caught:
+            raise HandshakeRejected("authorize took too long", status=503, code=1013, retry=True)
+        if answer is False:
+            raise HandshakeRejected
+        handshake.user = answer
+
+
+class ServerGateway(Gateway):
+    """All endpoints of a server, its connections and its sparks.
+
+    :ivar dropped: messages to clients that were dropped so far
+    :ivar rejections: clients turned away so far
+    :ivar draining: no new client is let in
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        runtime: Runtime,
+        hub: Hub,
+        plugins: Plugins,
+        assets: Mapping[str, Asset],
+    ) -> None:
+        self.settings = settings
+        self.limits = settings.limits
+        self.runtime = runtime
+        self.hub = hub
+        self.plugins = plugins
+        self.gates: tuple[Gate, ...] = ()
+        self.dropped = 0
+        self.rejections = 0
+        self.draining = False
+        self._proxies = TrustedProxies(settings.trusted_proxies)
+        self._assets = assets
+        self._routes: dict[str, Protocol] = {}
+        self._connections: dict[Connection, str] = {}
+        self._per_address: Counter[str] = Counter()
+        self._sparks = 0
+        self._empty = anyio.Event()
+        tls = settings.listen.tls
+        self._ssl_context = tls.context() if tls is not None else None
+
+    def add(self, gate: Gate, protocol: Protocol | None) -> None:
+        """Add an endpoint; without a protocol it is the adapter's own business."""
+        self.gates += (gate,)
+        if protocol is not None:
+            self._routes[gate.endpoint.path] = protocol
+
+    # For adapters.
+
+    async def answer(self, request: Request) -> Response | Upgrade:
+        handshake = request.handshake
+        self._proxies.apply(handshake)
+        asset = self._assets.get(handshake.path)
+        if asset is not None and not request.upgrade:
+            return asset.answer(handshake)
+        protocol = self._find(handshake.path)
+        if protocol is None:
+            return Response.text(404, f"There is nothing at {handshake.path}.")
+        try:
+            return await protocol.answer(request)
+        except HandshakeRejected as rejection:
+            return refusal(rejection)
+        except Exception:
+            log.exception("%r: exception while answering", handshake)
+            return Response.text(500, "Internal server error.")
+
+    def sockets(self) -> list[socket.socket]:
+        return bind(self.settings.listen)
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext | None:
+        return self._ssl_context
+
+    def _find(self, path: str) -> Protocol | None:
+        """The protocol of the endpoint at this path, or of the nearest above that owns it."""
+        path = path.rstrip("/") or "/"
+        protocol = self._routes.get(path)
+        while protocol is None and path != "/":
+            path = path.rpartition("/")[0] or "/"
+            above = self._routes.get(path)
+            if above is not None and above.below:
+                protocol = above
+        return protocol
+
+    # For gates.
+
+    def check_room(self, handshake: Handshake) -> None:
+        """:raises HandshakeRejected: the server drains, or a cap on connections is reached"""
+        limits, address = self.limits, network_of(handshake.peer.host)
+        if self.draining:
+            reason = "server is restarting"
+        elif len(self._connections) >= limits.connections:
+            reason = f"over the limit connections = {limits.connections}"
+        elif self._per_address[address] >= limits.connections_per_address:
+            reason = f"over the limit connections_per_address = {limits.connections_per_address}"
+        else:
+            return
+        raise HandshakeRejected(
+            reason, status=503, code=1013, retry=True, headers=(("Retry-After", "5"),)
+        )
+
+    def take_in(self, connection: Connection) -> bool:
+        """Count a connection; `False` if there is no room for it after all."""
+        try:
+            self.check_room(connection.handshake)
+        except HandshakeRejected as rejection:
+            self.refused(connection.handshake, rejection)
+            return False
+        address = network_of(connection.handshake.peer.host)
+        self._connections[connection] = address
+        self._per_address[address] += 1
+        return True
+
+    def let_go(self, connection: Connection) -> None:
+        """Count a connection no more."""
+        address = self._connections.pop(connection, None)
+        if address is not None:
+            self._per_address[address] -= 1
+            if not self._per_address[address]:
+                del self._per_address[address]
+
+    def refused(self, handshake: Handshake, rejection: HandshakeRejected) -> None:
+        """Report that a client was turned away."""
+        self.rejections += 1
+        log.info("%r: refused with %d: %s", handshake, rejection.status, rejection.reason)
+        self.plugins.hook.unisock_refused(handshake=handshake, rejection=rejection)
+
+    # For the life of sparks.
+
+    def enter(self, spark: Spark) -> None:
+        """A new spark, before its open handler."""
+        self._sparks += 1
+        self.hub.add(spark)
+        log.debug("%r: open", spark)
+        self.plugins.hook.unisock_open(spark=spark)
+
+    def leave(self, spark: Spark, close: Close) -> None:
+        """A spark that cannot be reached any more, before its close handler."""
+        self.hub.remove(spark)
+        log.debug("%r: %s", spark, close.reason or "closed")
+        self.plugins.hook.unisock_close(spark=spark, close=close)
+
+    def forget(self, spark: Spark) -> None:
+        """A spark whose close handler has ended."""
+        self.plugins.hook.unisock_forget(spark=spark)
+        self._sparks -= 1
+        if not self._sparks:
+            empty, self._empty = self._empty, anyio.Event()
+            empty.set()
+
+    @property
+    def connections(self) -> list[Connection]:
+        """All live connections."""
+        return [*self._connections]
+
+    async def wait_empty(self) -> None:
+        """Wait until every spark is forgotten."""
+        while self._sparks:
+            await self._empty.wait()
+
+
+def refusal(rejection: HandshakeRejected) -> Response:
+    """The response to a client that is turned away."""
+    headers = [("Content-Type", "application/json"), *rejection.headers]
+    body = {"error": rejection.reason, "code": rejection.code, "retry": rejection.retry}
+    return Response(rejection.status, msgspec.json.encode(body), headers)
+
+
+def network_of(host: str) -> str:
+    """What counts as one address: an IPv4 address, or the /64 that an IPv6 host can choose from."""
+    if ":" not in host:
+        return host
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    return str(ip_network((int(address), 64), strict=False)) if address.version == 6 else host

@@ -1,0 +1,209 @@
+"""What a client said when it came: one HTTP request, as the application sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from http.cookies import CookieError, SimpleCookie
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+__all__ = ["Address", "Handshake", "Headers", "Network", "TrustedProxies"]
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+
+class Address(NamedTuple):
+    """An end of a connection. A Unix socket has the host ``unix`` and port 0."""
+
+    host: str
+    port: int = 0
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}" if self.port else host
+
+
+class Headers(Mapping[str, str]):
+    """HTTP headers: names in any case, values as sent; repeated ones are joined by a comma."""
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self._pairs = tuple(pairs)
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Every value of this name, in order."""
+        name = name.lower()
+        return tuple(value for key, value in self._pairs if key.lower() == name)
+
+    def __getitem__(self, name: str) -> str:
+        values = self.all(name)
+        if not values:
+            raise KeyError(name)
+        return ("; " if name.lower() == "cookie" else ", ").join(values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(key.lower() for key, _ in self._pairs))
+
+    def __len__(self) -> int:
+        return len({key.lower() for key, _ in self._pairs})
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self._pairs)!r})"
+
+
+class Handshake:
+    """The request that opened a connection.
+
+    :ivar method: ``GET`` for every WebSocket
+    :ivar path: the decoded path, without the query
+    :ivar raw_query: what follows the question mark, as sent
+    :ivar headers: the request's headers
+    :ivar peer: the client's address; a proxy's only if `TrustedProxies` does not list it
+    :ivar scheme: ``http`` or ``https``, as the client sees it
+    :ivar transport: how the session is carried: ``websocket``, ``xhr-streaming``, ``polling``, …
+    :ivar subprotocol: the subprotocol agreed on, or ``""``
+    :ivar user: whatever the ``authorize`` handler returned; `None` without one
+    """
+
+    __slots__ = (
+        "_cookies",
+        "headers",
+        "method",
+        "path",
+        "peer",
+        "raw_query",
+        "scheme",
+        "subprotocol",
+        "transport",
+        "user",
+    )
+
+    def __init__(
+        self,
+        *,
+        target: str,
+        headers: Iterable[tuple[str, str]] = (),
+        peer: Address = Address("unix"),  # noqa: B008 - a frozen value
+        method: str = "GET",
+        scheme: str = "http",
+        transport: str = "websocket",
+    ) -> None:
+        path, _, self.raw_query = target.partition("?")
+        self.path = unquote(path)
+        self.method = method
+        self.headers = Headers(headers)
+        self.peer = peer
+        self.scheme = scheme
+        self.transport = transport
+        self.subprotocol = ""
+        self.user: Any = None
+        self._cookies: dict[str, str] | None = None
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query's parameters; of a repeated one, the last."""
+        return dict(parse_qsl(self.raw_query, keep_blank_values=True))
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """The request's cookies (RFC 6265). A header that is none yields no cookie."""
+        if self._cookies is None:
+            jar: SimpleCookie = SimpleCookie()
+            try:
+                jar.load(self.headers.get("cookie", ""))
+            except CookieError:
+                jar.clear()
+            self._cookies = {name: morsel.value for name, morsel in jar.items()}
+        return self._cookies
+
+    @property
+    def subprotocols(self) -> tuple[str, ...]:
+        """The subprotocols that the client offers, best first (RFC 6455 section 1.9)."""
+        offers = ",".join(self.headers.all("sec-websocket-protocol")).split(",")
+        return tuple(offer.strip() for offer in offers if offer.strip())
+
+    @property
+    def origin(self) -> str | None:
+        """The ``Origin`` header (RFC 6454): scheme, host and port of the page; `None` if absent."""
+        return self.headers.get("origin")
+
+    @property
+    def host(self) -> str:
+        """The ``Host`` header: the name by which the client knows this server."""
+        return self.headers.get("host", "")
+
+    @property
+    def same_origin(self) -> bool:
+        """Whether the page that asks was served from the host that it asks, or there is no page."""
+        if self.origin is None:
+            return True
+        try:
+            page, here = urlsplit(self.origin), urlsplit(f"//{self.host}")
+            port = {"http": 80, "https": 443}.get(page.scheme)
+            return (page.hostname, page.port or port) == (here.hostname, here.port or port)
+        except ValueError:
+            return False
+
+    def __repr__(self) -> str:
+        return f"<Handshake {self.method} {self.path} from {self.peer} by {self.transport}>"
+
+
+class TrustedProxies:
+    """The reverse proxies whose word about the client is taken; none unless configured.
+
+    :param networks: addresses and networks such as ``10.0.0.0/8``; ``unix`` for a Unix socket
+    :raises ValueError: one of them is neither
+    """
+
+    __slots__ = ("_networks", "_unix")
+
+    def __init__(self, networks: Sequence[str] = ()) -> None:
+        self._unix = "unix" in networks
+        self._networks: tuple[Network, ...] = tuple(
+            ip_network(network) for network in networks if network != "unix"
+        )
+
+    def apply(self, handshake: Handshake) -> None:
+        """Put the client's own address and scheme in the place of the proxy's.
+
+        ``X-Forwarded-For`` is read from its right end, past every trusted proxy, since whatever
+        stands further left may be the client's invention.
+        """
+        if not self._trusts(handshake.peer.host):
+            return
+        hops = ",".join(handshake.headers.all("x-forwarded-for")).split(",")
+        for hop in reversed([hop.strip() for hop in hops if hop.strip()]):
+            address = _parse_hop(hop)
+            if address is None:
+                break
+            handshake.peer = Address(address)
+            if not self._trusts(address):
+                break
+        scheme = handshake.headers.get("x-forwarded-proto", "").rpartition(",")[2].strip()
+        if scheme in ("http", "https"):
+            handshake.scheme = scheme
+
+    def _trusts(self, host: str) -> bool:
+        if host == "unix":
+            return self._unix
+        if not self._networks:
+            return False
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)
+
+
+def _parse_hop(hop: str) -> str | None:
+    """The address in one element of ``X-Forwarded-For``, which may carry a port."""
+    if hop.startswith("["):
+        hop = hop[1:].partition("]")[0]
+    elif hop.count(":") == 1:
+        hop = hop.partition(":")[0]
+    try:
+        return str(ip_address(hop))
+    except ValueError:
+        return None

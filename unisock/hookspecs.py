@@ -1,0 +1,96 @@
+"""The hooks that a plugin may implement: for set-up and life cycle, never for single messages.
+
+What is to run for each message is registered once, in `unisock_configure`, and compiled into the
+pipeline of each endpoint.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import pluggy
+
+from .abc import Runtime
+from .errors import HandshakeRejected
+from .handshake import Handshake
+from .hub import Hub
+from .messages import Close, Packet
+from .pipeline import Transform
+from .spark import Spark
+
+__all__ = ["Register", "hookimpl"]
+
+hookspec = pluggy.HookspecMarker("unisock")
+hookimpl = pluggy.HookimplMarker("unisock")
+"""Marks a method of a plugin as the implementation of the hook with its name."""
+
+
+class Register(ABC):
+    """What a plugin can have done for each message."""
+
+    @abstractmethod
+    def incoming(self, transform: Transform) -> None:
+        """Send every payload from a client through ``transform(spark, payload)``, after those
+        registered before. It returns the payload to go on with, or `DROP`; it may be async, and the
+        order of messages is kept all the same.
+        """
+
+    @abstractmethod
+    def outgoing(self, transform: Transform) -> None:
+        """Send every payload to a client through ``transform(spark, payload)``, likewise.
+
+        A payload that it returns unchanged is still encoded once for all members of an audience.
+        """
+
+    @abstractmethod
+    def packet(self, kind: type[Packet], handler: Callable[[Spark, Any], Any]) -> None:
+        """Have ``handler(spark, packet)`` called for every packet of this kind; it may be async.
+
+        Dialects look for packets of a kind only where somebody registered for it.
+
+        :raises ConfigError: somebody else registered for it
+        """
+
+
+@hookspec
+def unisock_configure(register: Register) -> None:
+    """The server is being built."""
+
+
+@hookspec
+def unisock_start(hub: Hub, runtime: Runtime) -> None:
+    """The server starts; nobody is connected yet. Tasks are started with ``runtime.spawn``."""
+
+
+@hookspec
+def unisock_stop() -> None:
+    """The server has stopped; everybody is gone."""
+
+
+@hookspec
+def unisock_open(spark: Spark) -> None:
+    """A spark is there. Comes before the application's ``on_open``."""
+
+
+@hookspec
+def unisock_close(spark: Spark, close: Close) -> None:
+    """A spark can no longer be reached: leave it out of every audience. Comes before ``on_close``,
+    which may still ask what was known about it.
+    """
+
+
+@hookspec
+def unisock_forget(spark: Spark) -> None:
+    """The application is done with a spark, ``on_close`` included: drop all that is kept for it."""
+
+
+@hookspec
+def unisock_error(spark: Spark, error: Exception) -> None:
+    """A handler of the application raised, or the client sent what is no message."""
+
+
+@hookspec
+def unisock_refused(handshake: Handshake, rejection: HandshakeRejected) -> None:
+    """A client was turned away: by a cap, its origin, or the application."""

@@ -1,0 +1,364 @@
+"""What a user starts: an adapter, its endpoints, the plugins and the application's handlers."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import anyio
+import msgspec
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskGroup, TaskStatus
+
+from . import launch
+from .abc import Adapter, Listener
+from .assembly import assemble, choose_adapter
+from .assets import Asset
+from .audience import Audience
+from .config import Endpoint, Settings, Source, load, read_sources
+from .errors import ConfigError
+from .gateway import ServerGateway
+from .hub import Hub
+from .messages import Close
+from .pipeline import Handlers, Transform
+from .plugins import Plugins, Registered
+from .runtime import TaskRuntime
+from .spark import Spark
+
+__all__ = ["EndpointHandlers", "Server"]
+
+log = logging.getLogger("unisock")
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+PluginT = TypeVar("PluginT")
+
+
+class EndpointHandlers:
+    """The application's functions. A plain ``def`` runs inline; an ``async def`` runs in order, one
+    at a time for each spark.
+    """
+
+    def __init__(self) -> None:
+        self.handlers = Handlers()
+
+    def on_open(self, function: FunctionT) -> FunctionT:
+        """``on_open(spark)``: a client is there; its messages wait until this has ended."""
+        self.handlers.set("open", function)
+        return function
+
+    def on_message(self, function: FunctionT) -> FunctionT:
+        """``on_message(spark, payload)``: a client sent something."""
+        self.handlers.set("message", function)
+        return function
+
+    def on_close(self, function: FunctionT) -> FunctionT:
+        """``on_close(spark, close)``: a client is gone, and `Close` says how."""
+        self.handlers.set("close", function)
+        return function
+
+    def on_error(self, function: FunctionT) -> FunctionT:
+        """``on_error(spark, error)``: a handler raised, or the client sent what is no message.
+
+        After an exception of a handler the spark is closed with 1011, unless this returns `True`.
+        """
+        self.handlers.set("error", function)
+        return function
+
+    def session(self, function: FunctionT) -> FunctionT:
+        """``session(spark)``: one coroutine for each connection, which reads its messages with
+        ``async for message in spark``. When it returns, the connection is closed.
+        """
+        self.handlers.set("session", function)
+        return function
+
+    def authorize(self, function: FunctionT) -> FunctionT:
+        """``authorize(handshake)``: who may come in. Raise `HandshakeRejected`, or return `False`,
+        to refuse; anything else that is returned becomes ``spark.user``.
+        """
+        self.handlers.set("authorize", function)
+        return function
+
+
+class Server(EndpointHandlers):
+    """A real-time server. Whatever is not given here comes from ``unisock.toml``,
+    ``[tool.unisock]``, ``UNISOCK_*`` and the command line; see `unisock.config`.
+
+    :param plugins: plugin objects, or names of installed ones
+    :param adapter: an adapter's name, or an adapter
+    :param folder: where the configuration files are; the working directory unless given; `None`
+        reads neither files nor environment
+    :param settings: any field of `Settings`
+    :raises ConfigError: not here but when the server starts, for any setting that is wrong
+    """
+
+    def __init__(
+        self,
+        *,
+        plugins: Sequence[object | str] = (),
+        adapter: str | Adapter | None = None,
+        folder: Path | str | None = ".",
+        **settings: Any,
+    ) -> None:
+        super().__init__()
+        self.hub = Hub()
+        self._plugin_objects = [plugin for plugin in plugins if not isinstance(plugin, str)]
+        self._plugin_names = tuple(plugin for plugin in plugins if isinstance(plugin, str))
+        self._adapter = adapter if isinstance(adapter, Adapter) else None
+        if self._adapter is not None:
+            settings["adapter"] = self._adapter.name
+        elif adapter is not None:
+            settings["adapter"] = adapter
+        self._folder = None if folder is None else Path(folder)
+        self._arguments = {key: _builtin(value) for key, value in settings.items()}
+        self._overrides: list[Source] = []
+        self._endpoints: dict[str, EndpointHandlers] = {}
+        self._declared: list[dict[str, Any]] = []
+        self._registered = Registered()
+        self._assets: dict[str, Asset] = {}
+        self._settings: Settings | None = None
+        self._plugins: Plugins | None = None
+        self._gateway: ServerGateway | None = None
+        self._listener: Listener | None = None
+        self._stack: AsyncExitStack | None = None
+        self._drained = anyio.Event()
+
+    # Declaring.
+
+    def endpoint(self, path: str, **settings: Any) -> EndpointHandlers:
+        """An endpoint with handlers of its own, where the server's are only what it lacks.
+
+        :param settings: any field of `Endpoint`; the configuration files fill in the others
+        """
+        self._forget_settings()
+        self._declared.append({"path": path, **{k: _builtin(v) for k, v in settings.items()}})
+        return self._endpoints.setdefault(path, EndpointHandlers())
+
+    def incoming(self, transform: Transform) -> Transform:
+        """Pass each payload from a client through ``transform(spark, payload)``; see `Register`."""
+        self._registered.incoming(transform)
+        return transform
+
+    def outgoing(self, transform: Transform) -> Transform:
+        """Pass each payload to a client through ``transform(spark, payload)``; see `Register`."""
+        self._registered.outgoing(transform)
+        return transform
+
+    def asset(
+        self, path: str, body: bytes | str, content_type: str = "text/html; charset=utf-8"
+    ) -> None:
+        """Hand out a document at this path: the application's page, a script. On every adapter.
+
+        :param body: held in memory; text goes out as UTF-8
+        """
+        self._assets[path] = Asset(body.encode() if isinstance(body, str) else body, content_type)
+
+    def override(self, source: str, settings: Mapping[str, Any]) -> None:
+        """Put settings above all others, as the command line does.
+
+        :param source: its name in errors
+        """
+        self._forget_settings()
+        self._overrides.append((source, settings))
+
+    # Asking.
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force.
+
+        :raises ConfigError: one is wrong
+        """
+        if self._settings is None:
+            sources = [] if self._folder is None else read_sources(self._folder)
+            arguments = dict(self._arguments)
+            if self._declared:
+                arguments["endpoints"] = [*arguments.get("endpoints", ()), *self._declared]
+            settings = load([*sources, ("Server(…)", arguments), *self._overrides])
+            if not settings.endpoints:
+                settings = msgspec.structs.replace(settings, endpoints=(Endpoint(path="/ws"),))
+            self._settings = settings
+        return self._settings
+
+    @property
+    def everyone(self) -> Audience:
+        """All live sparks, read anew at each send."""
+        return self.hub
+
+    @property
+    def adapter(self) -> Adapter:
+        """The adapter in use.
+
+        :raises ConfigError: it is not installed, or does not take its options
+        """
+        if self._adapter is None:
+            self._adapter = choose_adapter(self.settings)
+        return self._adapter
+
+    @property
+    def plugins(self) -> Plugins:
+        """The plugins in use.
+
+        :raises ConfigError: one is not installed, or does not take its options
+        """
+        if self._plugins is None:
+            names = dict.fromkeys((*self._plugin_names, *self.settings.plugins))
+            self._plugins = Plugins(self._plugin_objects, names, self.settings.options)
+        return self._plugins
+
+    def plugin(self, kind: type[PluginT]) -> PluginT:
+        """The plugin of this class, wherever it came from.
+
+        :raises ConfigError: there is none
+        """
+        return self.plugins.find(kind)
+
+    @property
+    def gateway(self) -> ServerGateway:
+        """The running server as an adapter sees it; for mounting one into an application.
+
+        :raises ConfigError: the server does not run
+        """
+        if self._gateway is None:
+            raise ConfigError("the server does not run: use `async with server:` or `serve()`")
+        return self._gateway
+
+    # Running.
+
+    async def __aenter__(self) -> Server:
+        """Start without listening, for an application that mounts an adapter itself."""
+        if self._stack is not None:
+            raise ConfigError("this server runs already")
+        gateway = self.check()
+        async with AsyncExitStack() as stack:
+            group = await stack.enter_async_context(_task_group())
+            stack.callback(group.cancel_scope.cancel)
+            runtime = gateway.runtime
+            assert isinstance(runtime, TaskRuntime)
+            runtime.start(group)
+            stack.callback(runtime.stop)
+            gateway.plugins.hook.unisock_start(hub=self.hub, runtime=runtime)
+            stack.callback(gateway.plugins.hook.unisock_stop)
+            self._gateway = gateway
+            self._drained = anyio.Event()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        stack, self._stack = self._stack, None
+        assert stack is not None
+        try:
+            if error is None:
+                await self.drain(0)
+            for connection in self.gateway.connections:
+                connection.fail(Close(1001, "server is gone"))
+        finally:
+            self._gateway = self._listener = None
+        return await stack.__aexit__(kind, error, traceback)
+
+    def check(self) -> ServerGateway:
+        """Build everything that the settings ask for, without serving.
+
+        :raises ConfigError: something is wrong
+        """
+        return assemble(
+            self.settings,
+            adapter=self.adapter,
+            runtime=TaskRuntime(),
+            hub=self.hub,
+            plugins=self.plugins,
+            registered=self._registered,
+            defaults=self.handlers,
+            endpoints={path: own.handlers for path, own in self._endpoints.items()},
+            assets=self._assets,
+        )
+
+    async def serve(
+        self, *, task_status: TaskStatus[tuple[Any, ...]] = TASK_STATUS_IGNORED
+    ) -> None:
+        """Listen and serve until `drain` has ended, or until cancelled.
+
+        :param task_status: told the bound addresses, when connections are accepted
+        :raises ConfigError: a setting is wrong, or an address cannot be bound
+        """
+        async with self, _task_group() as group:
+            self._listener = await group.start(self._serve_adapter)
+            assert self._listener is not None
+            task_status.started(self._listener.addresses)
+            await self._drained.wait()
+            group.cancel_scope.cancel()
+
+    async def _serve_adapter(self, *, task_status: TaskStatus[Listener]) -> None:
+        await self.adapter.serve(self.gateway, task_status=task_status)
+
+    async def drain(self, deadline: float | None = None) -> None:
+        """Stop: accept nobody more, tell every client to come back elsewhere, wait until they have
+        gone and their close handlers have ended, and cut off those that are left at the deadline.
+
+        :param deadline: in seconds; ``drain_seconds`` of the settings unless given
+        """
+        gateway = self.gateway
+        gateway.draining = True
+        if self._listener is not None:
+            self._listener.close()
+        deadline = self.settings.drain_seconds if deadline is None else deadline
+        with anyio.move_on_after(deadline):
+            await self._say_goodbye(min(deadline / 2, len(gateway.connections) / 5000))
+            for connection in gateway.connections:
+                await connection.wait_closed()
+            await gateway.wait_empty()
+        for connection in gateway.connections:
+            connection.fail(Close(1012, "server is restarting"))
+        self._drained.set()
+
+    async def _say_goodbye(self, seconds: float) -> None:
+        """Close every spark, then whatever is open without one, spread over some time: thousands
+        that come back at the same instant would be the next server's first trouble.
+        """
+        sparks: Iterable[Spark] = [*self.hub]
+        pause = seconds / max(1, len(self.hub) // 100)
+        for number, spark in enumerate(sparks):
+            spark.close_nowait(1012, "server is restarting", reconnect=True)
+            if number % 100 == 99:
+                await anyio.sleep(pause)
+        for connection in self.gateway.connections:
+            connection.close(Close(1012, "server is restarting", reconnect=True))
+
+    def run(self, argv: Sequence[str] | None = None) -> None:
+        """Serve until SIGINT or SIGTERM, then drain; a second signal stops at once.
+
+        :param argv: command-line arguments (``--adapter``, ``--host``, ``--port``, …); those of the
+            process unless given, none with ``()``
+        """
+        launch.run(self, argv)
+
+    def _forget_settings(self) -> None:
+        if self._gateway is not None:
+            raise ConfigError("the server runs; settings cannot change any more")
+        self._settings = self._plugins = None
+
+
+@contextlib.asynccontextmanager
+async def _task_group() -> AsyncGenerator[TaskGroup]:
+    """A task group whose single error comes out as itself, not as a group."""
+    try:
+        async with anyio.create_task_group() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        if len(errors.exceptions) == 1:
+            raise errors.exceptions[0] from None
+        raise
+
+
+def _builtin(value: Any) -> Any:
+    """A setting as a configuration file would have it."""
+    return msgspec.to_builtins(value)

@@ -1,0 +1,101 @@
+"""Binding addresses: the same way for every adapter."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from typing import cast
+
+from .config import Listen
+from .errors import ConfigError
+from .handshake import Address
+
+__all__ = ["address_of", "bind", "peer_address"]
+
+
+def bind(listen: Listen) -> list[socket.socket]:
+    """Listening, non-blocking sockets for every address that the settings name.
+
+    :raises ConfigError: one of them cannot be bound
+    """
+    if listen.unix is not None:
+        return [_bind_unix(listen.unix, listen.backlog)]
+    try:
+        found = socket.getaddrinfo(
+            listen.host or None, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise ConfigError(f"listen.host: {listen.host}: {error}", key="listen.host") from error
+    sockets: list[socket.socket] = []
+    port = listen.port
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            bound = _bind_tcp(family, (address[0], port, *address[2:]), listen.backlog)
+            sockets.append(bound)
+            # With port 0, all addresses share the port that the first one got.
+            port = bound.getsockname()[1]
+    except OSError as error:
+        for bound in sockets:
+            bound.close()
+        raise ConfigError(
+            f"cannot listen on {Address(listen.host, port)}: {os.strerror(error.errno or 0)}; "
+            "choose another with --port, or 0 for a free one",
+            key="listen.port",
+        ) from error
+    return sockets
+
+
+def address_of(bound: socket.socket) -> Address:
+    """Where clients reach a listening socket."""
+    name = bound.getsockname()
+    return Address(str(name)) if bound.family == socket.AF_UNIX else Address(name[0], name[1])
+
+
+def peer_address(name: object) -> Address:
+    """The address in what ``getpeername`` returned."""
+    if isinstance(name, tuple):
+        host, port, *_ = cast("tuple[str, int]", name)
+        return Address(host, port)
+    return Address("unix")
+
+
+def _bind_tcp(family: int, address: tuple[object, ...], backlog: int) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+        bound.listen(backlog)
+        bound.setblocking(False)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _bind_unix(path: str, backlog: int) -> socket.socket:
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_stale(path)
+        bound.bind(path)
+        bound.listen(backlog)
+        bound.setblocking(False)
+    except OSError as error:
+        bound.close()
+        raise ConfigError(
+            f"listen.unix: {path}: {error.strerror or error}", key="listen.unix"
+        ) from error
+    return bound
+
+
+def _remove_stale(path: str) -> None:
+    """Remove the socket that a dead server left; leave alone a live one, and any other file."""
+    if not (os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode)):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
