@@ -1,0 +1,159 @@
+"""The servers under test: unisock on an adapter, or that adapter's driver by itself.
+
+``python servers.py unisock tornado`` prints its port and serves ``/echo`` and ``/broadcast``.
+"""
+
+import asyncio
+import gc
+import logging
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+
+SIZE = 2 * 1024 * 1024
+
+
+def listen() -> socket.socket:
+    bound = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    bound.setblocking(False)
+    return bound
+
+
+def announce(port: int) -> None:
+    gc.collect()
+    print(port, flush=True)
+
+
+async def bare_websockets() -> None:
+    from websockets.asyncio.server import ServerConnection, serve
+
+    listeners: set[ServerConnection] = set()
+
+    async def handle(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        if connection.request.path == "/echo":
+            async for message in connection:
+                await connection.send(message)
+            return
+        listeners.add(connection)
+        try:
+            async for message in connection:
+                for listener in listeners:
+                    await listener.send(message)
+        finally:
+            listeners.remove(connection)
+
+    bound = listen()
+    async with serve(handle, sock=bound, compression=None, max_size=SIZE):
+        announce(bound.getsockname()[1])
+        await asyncio.Event().wait()
+
+
+async def bare_tornado() -> None:
+    import tornado.httpserver
+    import tornado.web
+    from tornado.websocket import WebSocketHandler
+
+    listeners: set[WebSocketHandler] = set()
+
+    class Echo(WebSocketHandler):
+        def on_message(self, message: Any) -> None:
+            self.write_message(message, isinstance(message, bytes))
+
+    class Broadcast(WebSocketHandler):
+        def open(self) -> None:
+            listeners.add(self)
+
+        def on_message(self, message: Any) -> None:
+            for listener in listeners:
+                listener.write_message(message)
+
+        def on_close(self) -> None:
+            listeners.remove(self)
+
+    application = tornado.web.Application([("/echo", Echo), ("/broadcast", Broadcast)])
+    await _tornado(application)
+
+
+async def bare_sockjs_tornado() -> None:
+    import tornado.web
+    from sockjs.tornado import SockJSConnection, SockJSRouter
+
+    listeners: set[SockJSConnection] = set()
+
+    class Echo(SockJSConnection):
+        def on_message(self, message: Any) -> None:
+            self.send(message)
+
+    class Broadcast(SockJSConnection):
+        def on_open(self, request: Any) -> None:
+            listeners.add(self)
+
+        def on_message(self, message: Any) -> None:
+            for listener in listeners:
+                listener.send(message)
+
+        def on_close(self) -> None:
+            listeners.remove(self)
+
+    routes = SockJSRouter(Echo, "/echo").urls + SockJSRouter(Broadcast, "/broadcast").urls
+    await _tornado(tornado.web.Application(routes))
+
+
+async def _tornado(application: Any) -> None:
+    import tornado.httpserver
+
+    bound = listen()
+    server = tornado.httpserver.HTTPServer(application)
+    server.add_sockets([bound])
+    announce(bound.getsockname()[1])
+    await asyncio.Event().wait()
+
+
+async def with_unisock(adapter: str) -> None:
+    from unisock import Close, Hub, Server, Spark
+
+    server = Server(
+        adapter=adapter, folder=None, listen={"port": 0}, limits={"message_bytes": SIZE}
+    )
+    echo = server.endpoint("/echo", codec="raw")
+    broadcast = server.endpoint("/broadcast", codec="raw")
+    listeners = Hub()
+
+    @echo.on_message
+    def answer(spark: Spark, message: str | bytes) -> Awaitable[None]:
+        return spark.send(message)
+
+    @broadcast.on_open
+    def enter(spark: Spark) -> None:
+        listeners.add(spark)
+
+    @broadcast.on_message
+    def spread(spark: Spark, message: str | bytes) -> None:
+        listeners.send_nowait(message)
+
+    @broadcast.on_close
+    def leave(spark: Spark, close: Close) -> None:
+        listeners.remove(spark)
+
+    async with anyio.create_task_group() as group:
+        addresses = await group.start(server.serve)
+        announce(addresses[0].port)
+
+
+BARE: dict[str, Callable[[], Awaitable[None]]] = {
+    "websockets": bare_websockets,
+    "tornado": bare_tornado,
+    "sockjs-tornado": bare_sockjs_tornado,
+}
+
+if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)
+    kind, adapter = sys.argv[1:]
+    if kind == "bare":
+        anyio.run(BARE[adapter])
+    else:
+        anyio.run(with_unisock, adapter)
