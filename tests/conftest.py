@@ -1,11 +1,36 @@
-"""For all tests: on CI a skipped test fails, unless what it tests lacks the capability."""
+"""For all tests: on CI a skipped test fails, unless what it tests lacks the capability. And
+`start`, which runs a command as a user would; `connect`, a connection on a scripted driver; and
+`serving`, a server in memory.
+"""
 
 import os
-from collections.abc import Generator
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import cast
 
+import anyio
 import pytest
 
+from unisock.abc import Connection, Gate, Receiver, Runtime
+from unisock.config import Endpoint
+from unisock.connection import LOST, BufferedConnection
+from unisock.framing import TEXT_AND_BINARY
+from unisock.handshake import Handshake
+from unisock.limits import Heartbeat, Limits, Overflow
+from unisock.memory import MemoryAdapter
+from unisock.messages import Close, Message
+from unisock.server import Server
+from unisock.timers import Timers
+
 ALLOWED_REASON = "capability:"
+PATIENCE = 30
+READY = r"listening on (https?://\S+)"
 
 
 class NoSilentSkips:
@@ -40,3 +65,237 @@ def refuse(report: pytest.TestReport | pytest.CollectReport) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("CI"):
         config.pluginmanager.register(NoSilentSkips(), "no-silent-skips")
+
+
+class Process:
+    """A command that runs.
+
+    :ivar stdout: what it printed, once it has ended
+    """
+
+    def __init__(self, command: list[str], cwd: Path, environment: dict[str, str]) -> None:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("UNISOCK_", "PYTEST_"))}
+        self.popen = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=clean | {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "default"} | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.stdout = ""
+        self._said: list[str] = []
+        self._heard = 0
+        self._news = threading.Condition()
+        self._ended = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.popen.stderr is not None
+        for line in self.popen.stderr:
+            with self._news:
+                self._said.append(line)
+                self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
+
+    @property
+    def stderr(self) -> str:
+        """All that it said on standard error so far."""
+        return "".join(self._said)
+
+    def says(self, pattern: str) -> re.Match[str]:
+        """The next line with this pattern, which may have been said already."""
+        with self._news:
+            while True:
+                for number, line in enumerate(self._said[self._heard :], self._heard + 1):
+                    if found := re.search(pattern, line):
+                        self._heard = number
+                        return found
+                waited = not self._ended and self._news.wait(PATIENCE)
+                assert waited, f"it did not say {pattern!r}, but:\n{self.stderr}"
+
+    def url(self) -> str:
+        """Where it listens, as soon as it does."""
+        return self.says(READY)[1].rstrip("/")
+
+    def end(self) -> int:
+        """The exit code, when it ends by itself."""
+        assert self.popen.stdout is not None
+        code = self.popen.wait(PATIENCE)
+        self.stdout += self.popen.stdout.read()
+        self._reader.join(PATIENCE)
+        return code
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """The exit code after this signal."""
+        self.popen.send_signal(number)
+        return self.end()
+
+
+Start = Callable[..., Process]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Generator[Start]:
+    """``start("serve", "app:server")`` runs ``python -m unisock serve app:server``; a first
+    argument that is a path runs that file instead. Options: cwd, env.
+    """
+    running: list[Process] = []
+
+    def start(
+        *command: str | Path, cwd: Path = tmp_path, env: dict[str, str] | None = None
+    ) -> Process:
+        module = [] if isinstance(command[0], Path) else ["-m", "unisock"]
+        process = Process([sys.executable, *module, *map(str, command)], cwd, env or {})
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.popen.terminate()
+    for process in running:
+        try:
+            process.popen.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.popen.kill()
+            process.popen.wait()
+        for stream in (process.popen.stdout, process.popen.stderr):
+            if stream is not None:
+                stream.close()
+
+
+class Clock(Runtime):
+    """Time that the test turns."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timers = Timers(lambda: self.now)
+
+    def spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        raise AssertionError("a connection starts no task")
+
+    def turn(self, seconds: float) -> None:
+        end = self.now + seconds
+        while self.now < end:
+            self.now = min(end, self.now + 0.1)
+            self.timers.advance()
+
+
+class Door(Gate):
+    """A gate that counts."""
+
+    def __init__(self, overflow: Overflow = Overflow.DISCONNECT, **limits: int) -> None:
+        self.endpoint = Endpoint(path="/ws")
+        self.origins = frozenset()
+        self.limits = Limits(**limits)  # type: ignore[arg-type]
+        self.overflow = overflow
+        self.heartbeat = Heartbeat(interval=10, timeout=4)
+        self.clock = Clock()
+        self.runtime = self.clock
+        self.dropped = 0
+        self.gone: list[Connection] = []
+
+    async def admit(self, handshake: Handshake) -> None: ...
+
+    def open(self, connection: Connection) -> None: ...
+
+    def left(self, connection: Connection) -> None:
+        self.gone.append(connection)
+
+    def count_dropped(self, messages: int) -> None:
+        self.dropped += messages
+
+
+class Driver(BufferedConnection):
+    """A driver with room for ``room`` frames.
+
+    :ivar wire: what it was given, in order
+    :ivar meanwhile: called within `transmit`
+    """
+
+    pings = True
+
+    def __init__(self, gate: Door, room: int = 1_000_000) -> None:
+        super().__init__(gate, Handshake(target="/ws"), TEXT_AND_BINARY)
+        self.room = room
+        self.wire: list[Message] = []
+        self.shuts: list[Close] = []
+        self.aborts = 0
+        self.pinged = 0
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def transmit(self, frame: Message) -> None:
+        assert not self.shuts, "a frame after the close"
+        self.wire.append(frame)
+        self.room -= 1
+        if self.room <= 0:
+            self.congested()
+        self.meanwhile()
+
+    def make_room(self, room: int) -> None:
+        self.room = room
+        self.relieved()
+
+    def shut(self, close: Close) -> None:
+        self.shuts.append(close)
+
+    def abort(self) -> None:
+        self.aborts += 1
+        self.ended(LOST)
+
+    def ping(self) -> None:
+        self.pinged += 1
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class Ear(Receiver):
+    """Hears all."""
+
+    def __init__(self) -> None:
+        self.heard: list[Message | Close] = []
+
+    def on_message(self, message: Message) -> None:
+        self.heard.append(message)
+
+    def on_close(self, close: Close) -> None:
+        self.heard.append(close)
+
+
+@pytest.fixture
+def connect() -> Callable[..., tuple[Driver, Door, Ear]]:
+    """``connect(overflow, room=…, outbox_bytes=…)``: an open connection, its gate, who listens."""
+
+    def connect(
+        overflow: Overflow = Overflow.DISCONNECT, room: int = 1_000_000, **limits: int
+    ) -> tuple[Driver, Door, Ear]:
+        gate, ear = Door(overflow, **limits), Ear()
+        driver = Driver(gate, room)
+        driver.attach(ear)
+        return driver, gate, ear
+
+    return connect
+
+
+Serving = Callable[[Server], AbstractAsyncContextManager[MemoryAdapter]]
+
+
+@pytest.fixture
+def serving() -> Serving:
+    """``async with serving(server) as memory``: run a server, whose adapter is in memory."""
+
+    @asynccontextmanager
+    async def serving(server: Server) -> AsyncGenerator[MemoryAdapter]:
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                await group.start(server.serve)
+                yield cast("MemoryAdapter", server.adapter)
+                group.cancel_scope.cancel()
+
+    return serving

@@ -18,8 +18,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = """
     errors | limits | timers | capabilities
-    messages | handshake
-    framing | codecs | exchange | config
+    messages
+    handshake | framing | codecs
+    exchange | config
     abc | registry | assets | sockets | bytestream
     connection | pipeline | lane | plain | websocket | runtime | launch
     recipient | memory

@@ -29,12 +29,20 @@ TableT = TypeVar("TableT", Limits, Heartbeat)
 log = logging.getLogger("unisock")
 
 
-def choose_adapter(settings: Settings) -> Adapter:
+def choose_adapter(settings: Settings, given: Adapter | None = None) -> Adapter:
     """The configured adapter.
 
+    :param given: one that was made in code; taken if the settings do not name another
     :raises NotInstalled: it is not installed
     :raises ConfigError: it does not take its options
     """
+    if given is not None and given.name == settings.adapter:
+        if settings.options.get(given.name):
+            raise ConfigError(
+                f"options.{given.name}: this adapter is made in code; give it its options there",
+                key=f"options.{given.name}",
+            )
+        return given
     adapter: Adapter = look_up("adapter", settings.adapter)(settings.options.get(settings.adapter))
     return adapter
 
@@ -60,6 +68,7 @@ def assemble(
     :raises ConfigError: a part is missing, or cannot do what is asked of it
     """
     _check_adapter(adapter, settings)
+    _check_options(adapter, settings)
     gateway = ServerGateway(settings, runtime, hub, plugins, assets)
     everything = Registered()
     everything.incoming_transforms += registered.incoming_transforms
@@ -114,6 +123,7 @@ def _pipeline(
     return Pipeline(
         endpoint=endpoint,
         limits=limits,
+        overflow=endpoint.overflow or gateway.settings.overflow,
         runtime=gateway.runtime,
         handlers={**handlers, "error": _with_hook(gateway.plugins, handlers.get("error"))},
         final=final,
@@ -130,7 +140,7 @@ def _with_hook(plugins: Plugins, on_error: Handler | None) -> Handler:
     """The application's error handler, after the plugins' hook."""
 
     def handle(spark: Spark, error: Exception) -> Any:
-        plugins.hook.unisock_error(spark=spark, error=error)
+        plugins.tell("unisock_error", spark=spark, error=error)
         return on_error(spark, error) if on_error is not None else None
 
     return handle
@@ -193,6 +203,13 @@ def _check_adapter(adapter: Adapter, settings: Settings) -> None:
                 what=what,
                 who=name,
             )
+
+
+def _check_options(adapter: Adapter, settings: Settings) -> None:
+    """Options of an adapter that is not in use are in order; a slip of the pen is not."""
+    for name in settings.options:
+        if name not in (adapter.name, *installed("adapter"), *installed("plugin")):
+            log.warning("[options.%s] is ignored: no adapter or plugin has that name", name)
 
 
 def _check_codec(

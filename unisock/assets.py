@@ -32,6 +32,7 @@ class Asset:
         if handshake.method not in ("GET", "HEAD"):
             return Response.text(405, "This is only to be read.", ("Allow", "GET, HEAD"))
         known = handshake.headers.get("if-none-match", "")
-        if self._etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
-            return Response(304, headers=(("ETag", self._etag),))
+        tags = [tag.strip().removeprefix("W/") for tag in known.split(",")]
+        if self._etag in tags or "*" in tags:
+            return Response(304, headers=self._headers[1:])
         return Response(200, self._body, self._headers)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from typing import Any, TypeAlias
 
-from .abc import Dialect
+from .abc import Connection, Encoder
 from .errors import ConnectionClosed, EncodeError
 from .framing import Framing
 from .limits import Overflow
@@ -16,6 +17,10 @@ from .pipeline import DROP
 from .recipient import Recipient
 
 __all__ = ["Audience", "Combining", "Who", "audience"]
+
+# To read a member of an enum from its class costs as much as to write a message.
+_SENT, _QUEUED, _DROPPED = Sent.SENT, Sent.QUEUED, Sent.DROPPED
+_WAIT = Overflow.WAIT
 
 
 class Combining:
@@ -50,6 +55,13 @@ class Audience(Combining, ABC):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def lookup(self) -> Callable[[Any], bool]:
+        """A function that tells of many recipients, one after another, whether they are in it now.
+
+        An audience that has no quick ``in`` makes it here, once for all of them.
+        """
+        return self.__contains__
+
     async def send(self, item: Any, overflow: Overflow | None = None) -> Delivery:
         """Send a payload to everyone; encoded once for all that speak alike.
 
@@ -59,20 +71,9 @@ class Audience(Combining, ABC):
         :param overflow: the policy for this message; each endpoint's own unless given. With
             `Overflow.WAIT`, this call waits for the slow ones after all others were served.
         :raises EncodeError: the payload has no form for some; all others were served
+        :raises Exception: what a transform raised for some; all others were served
         """
-        members = [*self]
-        if overflow is not Overflow.WAIT:
-            return _fan_out(members, item, overflow)
-        slow: list[Recipient] = []
-        done = _fan_out(members, item, overflow, slow)
-        sent, dropped = done.sent, done.dropped - len(slow)
-        for recipient in slow:
-            try:
-                await recipient.send(item)
-                sent += 1
-            except ConnectionClosed:
-                dropped += 1
-        return Delivery(sent, done.queued, dropped)
+        return await _serve(partial(_fan_out, [*self], item, overflow))
 
     def send_nowait(self, item: Any, overflow: Overflow | None = None) -> Delivery:
         """The same as `send`, for callers that are not async.
@@ -81,12 +82,20 @@ class Audience(Combining, ABC):
         """
         return _fan_out([*self], item, overflow)
 
-    def send_packet(self, packet: Packet, overflow: Overflow | None = None) -> Delivery:
-        """Send a packet as it is, past the transforms, without waiting.
+    async def send_packet(self, packet: Packet, overflow: Overflow | None = None) -> Delivery:
+        """Send a packet as it is, past the transforms; see `send`.
 
         :raises EncodeError: some dialect has no form for it; all others were served
         """
-        return _write_all([*self], lambda dialect: dialect.encode(packet), overflow)
+        encode = partial(_encode, packet)
+        return await _serve(partial(_write_all, [*self], encode, overflow))
+
+    def send_packet_nowait(self, packet: Packet, overflow: Overflow | None = None) -> Delivery:
+        """The same as `send_packet`, for callers that are not async.
+
+        :raises EncodeError: some dialect has no form for it; all others were served
+        """
+        return _write_all([*self], partial(_encode, packet), overflow)
 
 
 Who: TypeAlias = Audience | Recipient
@@ -109,73 +118,147 @@ def _of(who: object) -> Audience:
     raise TypeError(f"an audience is made of sparks, rooms and audiences, not {who!r}")
 
 
-def _fan_out(
-    members: Iterable[Recipient],
-    item: Any,
-    overflow: Overflow | None,
-    slow: list[Recipient] | None = None,
-) -> Delivery:
-    """Send a payload to all: in one go, or through the transforms of those that have any."""
-    plain: list[Recipient] = []
-    sent = queued = dropped = 0
-    shared: dict[int, tuple[Any, list[Recipient]]] = {}
-    for member in members:
-        pipeline = member.pipeline
-        if not pipeline.outgoing:
-            plain.append(member)
-        elif pipeline.outgoing_async:
-            outcome = member.send_nowait(item, overflow)
-            queued += outcome is Sent.QUEUED
-            dropped += outcome is Sent.DROPPED
+_Late: TypeAlias = Callable[[], Awaitable[Sent | None]]
+"""Sends to a client whose outbox was full, and waits for it."""
+
+
+def _encode(packet: Packet, encoder: Encoder) -> Wire:
+    return encoder.encode(packet)
+
+
+async def _serve(fan_out: Callable[[list[_Late]], Delivery]) -> Delivery:
+    """Serve all that take the message at once, then the slow ones whose policy is to wait."""
+    slow: list[_Late] = []
+    error: Exception | None = None
+    done = Delivery()
+    try:
+        done = fan_out(slow)
+    except Exception as caught:
+        error = caught
+    if slow:
+        done = await _serve_late(slow, done)
+    if error is not None:
+        raise error
+    return done
+
+
+async def _serve_late(slow: Iterable[_Late], done: Delivery) -> Delivery:
+    sent, queued, dropped = done.sent, done.queued, done.dropped
+    for late in slow:
+        try:
+            outcome = await late()
+        except ConnectionClosed:
+            dropped += 1
         else:
-            changed = member.transform(item)
-            if changed is DROP:
-                dropped += 1
-            else:
-                shared.setdefault(id(changed), (changed, []))[1].append(member)
-    parts = [(item, plain), *shared.values()] if plain else [*shared.values()]
-    for payload, group in parts:
-        done = _write_all(group, _data_encoder(payload), overflow, slow)
-        sent, queued, dropped = sent + done.sent, queued + done.queued, dropped + done.dropped
+            queued += outcome is _QUEUED
+            sent += outcome is not _QUEUED
     return Delivery(sent, queued, dropped)
 
 
-def _data_encoder(payload: Any) -> Callable[[Dialect], Wire]:
-    return lambda dialect: dialect.encode_data(payload)
+async def _write_late(connection: Connection, wire: Wire) -> Sent:
+    outcome = _DROPPED
+    while outcome is _DROPPED:
+        await connection.drain()
+        outcome = connection.write(wire, _WAIT)
+    return outcome
+
+
+def _fan_out(
+    members: list[Recipient],
+    item: Any,
+    overflow: Overflow | None,
+    slow: list[_Late] | None = None,
+) -> Delivery:
+    """Send a payload to all: in one go, or through the transforms of those that have any."""
+    if not [True for member in members if member.pipeline.outgoing]:
+        return _write_all(members, lambda encoder: encoder.encode_data(item), overflow, slow)
+    return _fan_out_transformed(members, item, overflow, slow)
+
+
+def _fan_out_transformed(
+    members: list[Recipient],
+    item: Any,
+    overflow: Overflow | None,
+    slow: list[_Late] | None,
+) -> Delivery:
+    """Send a payload as the transforms leave it; still encoded once for all that get the same."""
+    sent = queued = dropped = 0
+    error: Exception | None = None
+    shared: dict[int, tuple[Any, list[Recipient]]] = {}
+    for member in members:
+        if member.pipeline.outgoing_async:
+            outcome = member.send_nowait(item, overflow)
+            if outcome is _QUEUED:
+                queued += 1
+            elif slow is not None and member.closed is None and _waits(member, overflow):
+                slow.append(partial(member.send, item))
+            else:
+                dropped += 1
+            continue
+        try:
+            changed = member.transform(item)
+        except Exception as caught:
+            error, changed = caught, DROP
+        if changed is DROP:
+            dropped += 1
+        else:
+            shared.setdefault(id(changed), (changed, []))[1].append(member)
+    for payload, group in shared.values():
+        try:
+            done = _write_all(group, _data_encoder(payload), overflow, slow)
+        except EncodeError as caught:
+            error = caught
+        else:
+            sent, queued, dropped = sent + done.sent, queued + done.queued, dropped + done.dropped
+    if error is not None:
+        raise error
+    return Delivery(sent, queued, dropped)
+
+
+def _data_encoder(payload: Any) -> Callable[[Encoder], Wire]:
+    return lambda encoder: encoder.encode_data(payload)
 
 
 def _write_all(
     members: Iterable[Recipient],
-    encode: Callable[[Dialect], Wire],
+    encode: Callable[[Encoder], Wire],
     overflow: Overflow | None,
-    slow: list[Recipient] | None = None,
+    slow: list[_Late] | None = None,
 ) -> Delivery:
-    """One encode for each dialect, one frame for each framing, then one `put` for each member."""
+    """One encode for each encoder, one frame for each framing, then one `put` for each member."""
     sent = queued = dropped = 0
     frames = _Frames(encode)
-    dialect: Dialect | None = None
+    encoder: Encoder | None = None
     framing: Framing | None = None
     frame: Wire | None = None
+    policy = overflow
     for member in members:
         connection = member.connection
-        if member.dialect is not dialect or connection.framing is not framing:
-            dialect, framing = member.dialect, connection.framing
-            frame = frames.get(dialect, framing)
+        if member.encoder is not encoder or connection.framing is not framing:
+            encoder, framing = member.encoder, connection.framing
+            frame = frames.get(encoder, framing)
+            # An encoder belongs to one endpoint, so the endpoint's policy changes with it.
+            waits = slow is not None and _waits(member, overflow)
+            policy = _WAIT if waits else overflow
         if frame is None:
             dropped += 1
             continue
-        outcome = connection.put(frame, overflow)
-        if outcome is Sent.SENT:
+        outcome = connection.put(frame, policy)
+        if outcome is _SENT:
             sent += 1
-        elif outcome is Sent.QUEUED:
+        elif outcome is _QUEUED:
             queued += 1
+        elif slow is not None and policy is _WAIT and connection.closed is None:
+            slow.append(partial(_write_late, connection, frames.wire(member.encoder)))
         else:
             dropped += 1
-            if slow is not None and member.closed is None:
-                slow.append(member)
     if frames.error is not None:
         raise frames.error
     return Delivery(sent, queued, dropped)
+
+
+def _waits(member: Recipient, overflow: Overflow | None) -> bool:
+    return (overflow or member.pipeline.overflow) is _WAIT
 
 
 class _Frames:
@@ -183,39 +266,57 @@ class _Frames:
 
     __slots__ = ("_encode", "_frames", "_wires", "error")
 
-    def __init__(self, encode: Callable[[Dialect], Wire]) -> None:
+    def __init__(self, encode: Callable[[Encoder], Wire]) -> None:
         self._encode = encode
-        self._wires: dict[Dialect, Wire] = {}
-        self._frames: dict[tuple[Dialect, Framing], Wire | None] = {}
+        self._wires: dict[Encoder, Wire] = {}
+        self._frames: dict[tuple[Encoder, Framing], Wire | None] = {}
         self.error: EncodeError | None = None
 
-    def get(self, dialect: Dialect, framing: Framing) -> Wire | None:
+    def get(self, encoder: Encoder, framing: Framing) -> Wire | None:
         """The frame for this kind of client; `None` if there is none, which `error` explains."""
-        key = (dialect, framing)
-        if key not in self._frames:
-            try:
-                if dialect not in self._wires:
-                    self._wires[dialect] = self._encode(dialect)
-                self._frames[key] = framing.frames(self._wires[dialect])
-            except EncodeError as error:
-                self._frames[key] = None
-                self.error = error
-        return self._frames[key]
+        try:
+            return self._frames[encoder, framing]
+        except KeyError:
+            return self._make(encoder, framing)
+
+    def _make(self, encoder: Encoder, framing: Framing) -> Wire | None:
+        frame: Wire | None = None
+        try:
+            if encoder not in self._wires:
+                self._wires[encoder] = self._encode(encoder)
+            frame = framing.frames(self._wires[encoder])
+        except EncodeError as error:
+            self.error = error
+        self._frames[encoder, framing] = frame
+        return frame
+
+    def wire(self, encoder: Encoder) -> Wire:
+        """What an encoder made of the message, which `get` has asked it for."""
+        return self._wires[encoder]
 
 
 class _Only(Audience):
     """One client."""
 
-    __slots__ = ("_recipient",)
+    __slots__ = ("recipient",)
 
     def __init__(self, recipient: Recipient) -> None:
-        self._recipient = recipient
+        self.recipient = recipient
 
     def __iter__(self) -> Iterator[Recipient]:
-        yield self._recipient
+        yield self.recipient
 
     def __contains__(self, recipient: object) -> bool:
-        return recipient is self._recipient
+        return recipient is self.recipient
+
+    def __len__(self) -> int:
+        return 1
+
+    def lookup(self) -> Callable[[Any], bool]:
+        return frozenset((self.recipient,)).__contains__
+
+    def __repr__(self) -> str:
+        return repr(self.recipient)
 
 
 class _Pair(Audience):
@@ -238,22 +339,39 @@ class _Union(_Pair):
     def __contains__(self, recipient: object) -> bool:
         return recipient in self._left or recipient in self._right
 
+    def lookup(self) -> Callable[[Any], bool]:
+        left, right = self._left.lookup(), self._right.lookup()
+        return lambda recipient: left(recipient) or right(recipient)
+
 
 class _Intersection(_Pair):
     __slots__ = ()
 
     def __iter__(self) -> Iterator[Recipient]:
-        return (recipient for recipient in self._left if recipient in self._right)
+        wanted = self._right.lookup()
+        return iter([recipient for recipient in self._left if wanted(recipient)])
 
     def __contains__(self, recipient: object) -> bool:
         return recipient in self._left and recipient in self._right
+
+    def lookup(self) -> Callable[[Any], bool]:
+        left, right = self._left.lookup(), self._right.lookup()
+        return lambda recipient: left(recipient) and right(recipient)
 
 
 class _Difference(_Pair):
     __slots__ = ()
 
     def __iter__(self) -> Iterator[Recipient]:
-        return (recipient for recipient in self._left if recipient not in self._right)
+        if isinstance(self._right, _Only):  # everyone else: the commonest of all
+            one = self._right.recipient
+            return iter([recipient for recipient in self._left if recipient is not one])
+        unwanted = self._right.lookup()
+        return iter([recipient for recipient in self._left if not unwanted(recipient)])
 
     def __contains__(self, recipient: object) -> bool:
         return recipient in self._left and recipient not in self._right
+
+    def lookup(self) -> Callable[[Any], bool]:
+        left, right = self._left.lookup(), self._right.lookup()
+        return lambda recipient: left(recipient) and not right(recipient)

@@ -32,7 +32,11 @@ class MessageByteStream(ByteStream):
         if self._decoder is None:
             await self._messages.send(bytes(item))
         else:
-            text = self._decoder.decode(item)
+            try:
+                text = self._decoder.decode(item)
+            except UnicodeDecodeError:
+                self._decoder.reset()  # else its leftover would spoil all that follows
+                raise
             if text:
                 await self._messages.send(text)
 

@@ -94,7 +94,7 @@ class TextCodec(Codec):
 
     def encode(self, payload: object) -> Message:
         if isinstance(payload, str):
-            return payload
+            return _sendable(payload)
         raise EncodeError(f"the text codec sends str, not {type(payload).__name__}")
 
     def decode(self, message: Message) -> object:
@@ -109,11 +109,23 @@ class RawCodec(Codec):
     name = "raw"
 
     def encode(self, payload: object) -> Message:
-        if isinstance(payload, str | bytes):
+        if isinstance(payload, bytes):
             return payload
+        if isinstance(payload, str):
+            return _sendable(payload)
         if isinstance(payload, bytearray):
             return bytes(payload)
         raise EncodeError(f"the raw codec sends str or bytes, not {type(payload).__name__}")
 
     def decode(self, message: Message) -> object:
         return message
+
+
+def _sendable(text: str) -> str:
+    """The text, which has a form in UTF-8: lone surrogates have none."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise EncodeError(f"no UTF-8 for this text: {error}") from error
+    return text

@@ -15,6 +15,8 @@ import tomllib
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
@@ -24,7 +26,7 @@ from .errors import ConfigError
 from .handshake import TrustedProxies
 from .limits import Heartbeat, Limits, Overflow
 
-__all__ = ["Endpoint", "Listen", "Settings", "Source", "Tls", "load", "read_sources"]
+__all__ = ["Endpoint", "Listen", "Settings", "Source", "Tls", "from_text", "load", "read_sources"]
 
 Source: TypeAlias = tuple[str, Mapping[str, Any]]
 
@@ -75,6 +77,10 @@ class Listen(_Table, frozen=True, kw_only=True):
     backlog: int = 2048
     tls: Tls | None = None
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port: must be from 0 to 65535, not {self.port}")
+
 
 class Endpoint(_Table, frozen=True, kw_only=True):
     """``[[endpoints]]``: a path, and what is spoken there."""
@@ -95,12 +101,23 @@ class Endpoint(_Table, frozen=True, kw_only=True):
     """Replaces single limits of the server's."""
     heartbeat: dict[str, float] = {}
     """Replaces single values of the server's."""
-    options: dict[str, Any] = {}
-    """Options of the protocol and the dialect."""
+    refusal: Literal["http", "close"] = "http"
+    """How a refused WebSocket learns of it: by the HTTP response, which is cheap, but browsers hide
+    it from scripts; or by a close frame with code and reason, once it was accepted for that."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"/[^?#\s]*", self.path):
             raise ValueError(f"a path begins with / and has no ?, # or space; not {self.path!r}")
+        if self.path != self.path.rstrip("/") and self.path != "/":
+            raise ValueError(
+                f"write {self.path.rstrip('/') or '/'}, which also answers for {self.path}"
+            )
+        for name in self.limits:
+            if name in _SERVER_WIDE:
+                raise ValueError(f"limits: {name} is for the whole server; set it in [limits]")
+        _check_names("limits", self.limits, Limits)
+        _check_names("heartbeat", self.heartbeat, Heartbeat)
+        _check_origins(self.origins or ())
 
 
 class Settings(_Table, frozen=True, kw_only=True):
@@ -129,16 +146,34 @@ class Settings(_Table, frozen=True, kw_only=True):
     """``[options.NAME]``: options of the adapter or plugin with that name."""
 
     def __post_init__(self) -> None:
-        TrustedProxies(self.trusted_proxies)
-        for origin in self.origins:
-            if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#\s]+", origin):
-                raise ValueError(
-                    f"origins: {origin!r} is no origin; write it like https://example.com"
-                )
+        try:
+            TrustedProxies(self.trusted_proxies)
+        except ValueError as error:
+            raise ValueError(f"trusted_proxies: {error}") from error
+        _check_origins(self.origins)
+        if not (isfinite(self.drain_seconds) and self.drain_seconds >= 0):
+            raise ValueError("drain_seconds: must be a number of seconds, 0 or more")
         paths = [endpoint.path for endpoint in self.endpoints]
         for path in paths:
             if paths.count(path) > 1:
                 raise ValueError(f"endpoints: {path} is there twice")
+
+
+_SERVER_WIDE = ("connections", "connections_per_address", "handshake_seconds")
+"""Limits that are reached before it is known which endpoint a client wants."""
+
+
+def _check_origins(origins: Sequence[str]) -> None:
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#\s]+", origin):
+            raise ValueError(f"origins: {origin!r} is no origin; write it like https://example.com")
+
+
+def _check_names(where: str, given: Mapping[str, float], table: type[msgspec.Struct]) -> None:
+    for name in given:
+        if name not in table.__struct_fields__:
+            hint = _did_you_mean(name, table.__struct_fields__)
+            raise ValueError(f"{where}.{name}: no such setting{hint}")
 
 
 def load(sources: Sequence[Source]) -> Settings:
@@ -148,7 +183,9 @@ def load(sources: Sequence[Source]) -> Settings:
     :raises ConfigError: a key is unknown or a value is of the wrong kind; names key and source
     """
     merged: dict[str, Any] = {}
-    for _, table in sources:
+    for source, table in sources:
+        if not isinstance(cast("object", table), Mapping):
+            raise ConfigError(f"{source}: this must be a table of settings", source=source)
         _merge(merged, table)
     try:
         return _validate("settings", merged)
@@ -171,9 +208,10 @@ def read_sources(folder: Path, environ: Mapping[str, str] | None = None) -> list
     if own.is_file():
         sources.append(("unisock.toml", _read_toml(own)))
     if project.is_file():
-        tool: Mapping[str, Any] = _read_toml(project).get("tool", {})
-        if "unisock" in tool:
-            sources.append(("pyproject.toml [tool.unisock]", tool["unisock"]))
+        tool = _read_toml(project).get("tool")
+        if isinstance(tool, dict) and "unisock" in tool:
+            tables = cast("dict[str, Any]", tool)
+            sources.append(("pyproject.toml [tool.unisock]", tables["unisock"]))
     sources.extend(_read_environment(os.environ if environ is None else environ))
     return sources
 
@@ -181,7 +219,7 @@ def read_sources(folder: Path, environ: Mapping[str, str] | None = None) -> list
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path.name}: {error}", source=path.name) from error
 
 
@@ -197,18 +235,37 @@ def _read_environment(environ: Mapping[str, str]) -> Iterator[Source]:
                 key=name,
                 source="environment",
             )
-        path = names[name]
-        value: Any = text
-        if text[:1] in ("[", "{"):
-            try:
-                value = msgspec.json.decode(text)
-            except msgspec.DecodeError as error:
-                raise ConfigError(f"{name}: {error}", key=name, source="environment") from error
-        elif path in (("plugins",), ("origins",), ("trusted_proxies",)):
-            value = [item.strip() for item in text.split(",") if item.strip()]
-        for key in reversed(path):
-            value = {key: value}
-        yield name, value
+        try:
+            yield name, from_text(names[name], text)
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}", key=name, source="environment") from error
+
+
+def from_text(path: Sequence[str], text: str) -> dict[str, Any]:
+    """One setting as a table, its value given as text, by the environment or the command line.
+
+    Lists and tables are written as JSON; lists of words also with commas. Options of adapters and
+    plugins, whose kinds are not known here, are JSON if they can be, and text otherwise.
+
+    :raises ConfigError: it begins like JSON and is not
+    """
+    value: Any = text
+    if (text[:1] in ("[", "{") and not _is_text(path)) or path[0] == "options":
+        try:
+            value = msgspec.json.decode(text)
+        except (ValueError, RecursionError) as error:
+            if text[:1] in ("[", "{"):
+                raise ConfigError(f"not JSON: {error}", key=".".join(path)) from error
+    elif tuple(path) in (("plugins",), ("origins",), ("trusted_proxies",)):
+        value = [item.strip() for item in text.split(",") if item.strip()]
+    for key in reversed(path):
+        value = {key: value}
+    return value
+
+
+def _is_text(path: Sequence[str]) -> bool:
+    """Whether the setting is text, and so whatever is written there: a password, a file."""
+    return _kind_at(path) in (str, str | None)
 
 
 def _environment_names(
@@ -236,7 +293,7 @@ def _struct_of(annotation: object) -> type[msgspec.Struct] | None:
 def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
     for key, value in above.items():
         if key == "endpoints":
-            below[key] = _merge_endpoints(below.get(key, []), value)
+            below[key] = _merge_endpoints(below.get(key, ()), value)
         elif isinstance(value, Mapping) and isinstance(below.get(key), dict):
             _merge(below[key], cast("Mapping[str, Any]", value))
         elif isinstance(value, Mapping):
@@ -246,12 +303,17 @@ def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
             below[key] = value
 
 
-def _merge_endpoints(
-    below: Sequence[Mapping[str, Any]], above: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    merged: dict[Any, dict[str, Any]] = {}
-    for endpoint in (*below, *above):
-        _merge(merged.setdefault(endpoint.get("path"), {}), endpoint)
+def _merge_endpoints(below: object, above: object) -> object:
+    """Endpoints merged by their path; what is no list of tables is left for the validation."""
+    merged: dict[str, dict[str, Any]] = {}
+    for endpoints in (below, above):
+        if not isinstance(endpoints, list | tuple):
+            return endpoints
+        for endpoint in cast("Sequence[object]", endpoints):
+            if not isinstance(endpoint, Mapping):
+                return cast("object", endpoints)
+            table = cast("Mapping[str, Any]", endpoint)
+            _merge(merged.setdefault(repr(table.get("path")), {}), table)
     return list(merged.values())
 
 
@@ -262,25 +324,49 @@ def _validate(source: str, table: Mapping[str, Any]) -> Settings:
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         path = path.rstrip("`").lstrip(".")
+        name, colon, rest = message.partition(": ")
+        if colon and name.partition(".")[0] in _fields_at(path):
+            path, message = f"{path}.{name}".lstrip("."), rest
         unknown = re.search(r"unknown field `(.+)`", message)
         if unknown:
             hint = _did_you_mean(unknown[1], _fields_at(path))
             path = f"{path}.{unknown[1]}".lstrip(".")
             message = f"no such setting{hint}"
+        elif message.startswith("Invalid enum value"):
+            message += f"; choose {' or '.join(_choices(_kind_at(path.split('.'))))}"
         where = f"{path}: " if path else ""
         raise ConfigError(f"{source}: {where}{message}", key=path, source=source) from error
 
 
 def _fields_at(path: str) -> list[str]:
     """The names that are known where an unknown one was found."""
-    table: type[msgspec.Struct] | None = Settings
-    for part in path.split("."):
-        name = part.partition("[")[0]
-        if not name or table is None:
-            continue
-        annotation = {f.name: f.type for f in msgspec.structs.fields(table)}.get(name)
-        table = Endpoint if name == "endpoints" else _struct_of(annotation)
+    table = _struct_of(_kind_at(path.split(".")))
     return list(table.__struct_fields__) if table is not None else []
+
+
+def _kind_at(path: Sequence[str]) -> object:
+    """The type of the setting at a path such as ``endpoints[0].codec``; `None` if there is none."""
+    kind: object = Settings
+    for part in path:
+        name = part.partition("[")[0]
+        table = _struct_of(kind)
+        if name and table is not None:
+            kind = {field.name: field.type for field in msgspec.structs.fields(table)}.get(name)
+            kind = Endpoint if part.startswith("endpoints[") else kind
+        elif name:
+            kind = None
+    return kind
+
+
+def _choices(kind: object) -> list[str]:
+    """The words that a setting may be."""
+    found: list[str] = []
+    for option in (kind, *typing.get_args(kind)):
+        if isinstance(option, type) and issubclass(option, Enum):
+            found += [str(member.value) for member in option]
+        elif isinstance(option, str):
+            found.append(option)
+    return found
 
 
 def _did_you_mean(name: str, known: object) -> str:

@@ -7,7 +7,7 @@ from collections import deque
 
 import anyio
 
-from .abc import Connection, Gate
+from .abc import NOBODY, Connection, Gate, Receiver
 from .framing import Framing
 from .handshake import Handshake
 from .limits import Overflow
@@ -15,6 +15,9 @@ from .messages import Close, Message, Origin, Sent, Wire
 from .timers import Timer
 
 __all__ = ["BufferedConnection"]
+
+# To read a member of an enum from its class costs as much as the rest of `put`.
+_SENT = Sent.SENT
 
 
 class BufferedConnection(Connection):
@@ -38,6 +41,7 @@ class BufferedConnection(Connection):
         "_deadline",
         "_outbox",
         "_pinged_at",
+        "_pulse",
         "_waiter",
         "gate",
         "heard",
@@ -56,6 +60,7 @@ class BufferedConnection(Connection):
         self._deadline: Timer | None = None
         self._waiter: anyio.Event | None = None
         self._pinged_at: float | None = None
+        self._pulse: Timer | None = None
 
     # The driver's half.
 
@@ -76,7 +81,9 @@ class BufferedConnection(Connection):
 
     def congested(self) -> None:
         """The driver's buffer is full."""
-        if self._outbox is None:
+        if self._outbox is not None:
+            self._outbox.held = True
+        elif self._closing is None and self.closed is None:
             self._clear = False
             self._outbox = _Outbox()
 
@@ -85,15 +92,18 @@ class BufferedConnection(Connection):
         outbox = self._outbox
         if outbox is None:
             return
-        self._outbox = None
-        while outbox.frames and self.closed is None:
+        outbox.held = False
+        if outbox.flushing:
+            return
+        # While it is flushed, the outbox stays: whatever `transmit` sets off keeps its place.
+        outbox.flushing = True
+        while outbox.frames and not outbox.held and self._outbox is outbox:
             self._transmit(outbox.popleft())
-            if self._outbox is not None:  # congested again, at once
-                self._outbox = outbox
-                return
-        if self.closed is not None:
-            self.gate.count_dropped(len(outbox.frames))
-        elif self._closing is not None:
+        outbox.flushing = False
+        if outbox.held or self._outbox is not outbox:
+            return  # full again, or gone
+        self._outbox = None
+        if self._closing is not None:
             self.shut(self._closing)
         else:
             self._clear = True
@@ -112,17 +122,23 @@ class BufferedConnection(Connection):
             return
         self.closed = close = self._closing or close
         self._clear = False
-        if self._deadline is not None:
-            self._deadline.cancel()
-        if self._outbox is not None:
-            if self._outbox.frames:
-                self.gate.count_dropped(len(self._outbox.frames))
-            self._outbox = None
+        for timer in (self._deadline, self._pulse):
+            if timer is not None:
+                timer.cancel()
+        self._discard()
         self._wake()
         self.gate.left(self)
-        self.receiver.on_close(close)
+        # Let go of the receiver, so that no cycle of references outlives the connection.
+        receiver, self.receiver = self.receiver, NOBODY
+        receiver.on_close(close)
 
     # The core's half.
+
+    def write(self, wire: Wire, overflow: Overflow | None = None) -> Sent:
+        if self._clear and not isinstance(wire, tuple):
+            self.transmit(self.framing.frame(wire))
+            return _SENT
+        return self.put(self.framing.frames(wire), overflow)
 
     def put(self, frame: Wire, overflow: Overflow | None = None) -> Sent:
         if self._clear:
@@ -130,7 +146,7 @@ class BufferedConnection(Connection):
                 self._transmit(frame)
             else:
                 self.transmit(frame)
-            return Sent.SENT
+            return _SENT
         return self._put_aside(frame, overflow)
 
     async def drain(self) -> None:
@@ -144,6 +160,7 @@ class BufferedConnection(Connection):
             return
         self._closing = close
         self._clear = False
+        self.receiver = _Leaving(self.receiver)
         self._deadline = self.gate.runtime.timers.call_later(
             self.gate.limits.close_seconds, self.abort
         )
@@ -155,16 +172,27 @@ class BufferedConnection(Connection):
         if self.closed is None:
             self._closing = self._closing or close
             self._clear = False
+            self._discard()
             self.abort()
+
+    @property
+    def closing(self) -> Close | None:
+        return self.closed or self._closing
 
     async def wait_closed(self) -> None:
         while self.closed is None:
             await self._waiting().wait()
 
+    def attach(self, receiver: Receiver) -> None:
+        super().attach(receiver if self._closing is None else _Leaving(receiver))
+
     def watch(self) -> None:
         if self.pings and self.gate.heartbeat.interval:
             # Two looks an interval find any silence within one interval.
-            self.gate.runtime.timers.call_later(self.gate.heartbeat.interval / 2, self._beat)
+            self._look_again(self.gate.heartbeat.interval / 2)
+
+    def _look_again(self, delay: float) -> None:
+        self._pulse = self.gate.runtime.timers.call_later(delay, self._beat)
 
     def _beat(self) -> None:
         if self.closed is not None:
@@ -173,11 +201,11 @@ class BufferedConnection(Connection):
         if self.heard:
             self.heard = False
             self._pinged_at = None
-            timers.call_later(heartbeat.interval / 2, self._beat)
+            self._look_again(heartbeat.interval / 2)
         elif self._pinged_at is None:
             self._pinged_at = timers.now
             self.ping()
-            timers.call_later(heartbeat.timeout, self._beat)
+            self._look_again(heartbeat.timeout)
         else:
             self.fail(Close(1006, "no answer to the heartbeat", origin=Origin.LOST))
 
@@ -213,12 +241,18 @@ class BufferedConnection(Connection):
                 outbox.append(frame)
                 return Sent.QUEUED
             case Overflow.DISCONNECT:
-                self.gate.count_dropped(len(frames) + 1)
-                self._outbox = None  # so that the close frame is next
+                self.gate.count_dropped(1)
+                self._discard()  # so that the close frame is next
                 self.close(Close(4008, "too slow: over outbox_bytes or outbox_messages"))
             case _:
                 self.gate.count_dropped(1)
         return Sent.DROPPED
+
+    def _discard(self) -> None:
+        """Drop what waits in the outbox."""
+        outbox, self._outbox = self._outbox, None
+        if outbox is not None and outbox.frames:
+            self.gate.count_dropped(len(outbox.frames))
 
     def _waiting(self) -> anyio.Event:
         if self._waiter is None:
@@ -231,6 +265,21 @@ class BufferedConnection(Connection):
             waiter.set()
 
 
+class _Leaving(Receiver):
+    """Hears for a connection that this side is closing: the application is done with it."""
+
+    __slots__ = ("_receiver",)
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+
+    def on_message(self, message: Message) -> None:
+        """Too late."""
+
+    def on_close(self, close: Close) -> None:
+        self._receiver.on_close(close)
+
+
 LOST = Close(1006, "connection lost", origin=Origin.LOST)
 """How a connection ends that broke without a word."""
 
@@ -240,13 +289,19 @@ def _size(frame: Wire) -> int:
 
 
 class _Outbox:
-    """Frames that wait for a congested driver."""
+    """Frames that wait for a congested driver.
 
-    __slots__ = ("frames", "size")
+    :ivar held: the driver takes no more
+    :ivar flushing: frames are being handed to the driver
+    """
+
+    __slots__ = ("flushing", "frames", "held", "size")
 
     def __init__(self) -> None:
         self.frames: deque[Wire] = deque()
         self.size = 0
+        self.held = True
+        self.flushing = False
 
     def append(self, frame: Wire) -> None:
         self.frames.append(frame)

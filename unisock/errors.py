@@ -183,7 +183,7 @@ class LimitExceeded(UnisockError):
     """
 
     def __init__(self, limit: str, maximum: float, *, code: int = 1008) -> None:
-        super().__init__(f"over the limit {limit} = {maximum:g}")
+        super().__init__(f"over the limit {limit} = {maximum}")
         self.limit = limit
         self.maximum = maximum
         self.code = code

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .errors import Unsupported
+import msgspec
+
+from .errors import HandshakeRejected, Unsupported
 from .handshake import Handshake
 
 __all__ = ["Request", "Response"]
@@ -52,6 +54,13 @@ class Response:
         """A plain-text answer."""
         return cls(
             status,
-            f"{text}\n".encode(),
+            f"{text}\n".encode("utf-8", "replace"),
             (("Content-Type", "text/plain; charset=utf-8"), *headers),
         )
+
+    @classmethod
+    def refusal(cls, rejection: HandshakeRejected) -> Response:
+        """The answer to a client that is turned away: the reason as JSON."""
+        body = {"error": rejection.reason, "code": rejection.code, "retry": rejection.retry}
+        headers = [("Content-Type", "application/json"), *rejection.headers]
+        return cls(rejection.status, msgspec.json.encode(body), headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from abc import ABC, abstractmethod
 
 from .errors import EncodeError
@@ -70,12 +71,21 @@ class WebSocketFraming(Framing):
 
     def frame(self, message: Message) -> bytes:
         if isinstance(message, str):
-            payload, first = message.encode(), b"\x81"
+            try:
+                payload, first, short = message.encode(), 0x81, _SHORT_TEXT
+            except UnicodeEncodeError as error:
+                raise EncodeError(f"no UTF-8 for this text: {error}") from error
         else:
-            payload, first = message, b"\x82"
+            payload, first, short = message, 0x82, _SHORT_BINARY
         size = len(payload)
         if size < 126:
-            return b"%b%c%b" % (first, size, payload)
+            return short[size] + payload
         if size < 65536:
-            return b"%b\x7e%b%b" % (first, size.to_bytes(2, "big"), payload)
-        return b"%b\x7f%b%b" % (first, size.to_bytes(8, "big"), payload)
+            return _MEDIUM(first, 126, size) + payload
+        return _LONG(first, 127, size) + payload
+
+
+_SHORT_TEXT = [bytes((0x81, size)) for size in range(126)]
+_SHORT_BINARY = [bytes((0x82, size)) for size in range(126)]
+_MEDIUM = struct.Struct(">BBH").pack
+_LONG = struct.Struct(">BBQ").pack

@@ -8,15 +8,15 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Mapping
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Any
 
 import anyio
-import msgspec
 
 from .abc import (
     Connection,
     Dialect,
+    Encoder,
     Gate,
     Gateway,
     Party,
@@ -29,10 +29,10 @@ from .assets import Asset
 from .config import Endpoint, Settings
 from .errors import HandshakeRejected
 from .exchange import Request, Response
-from .handshake import Handshake, TrustedProxies
+from .handshake import Handshake, TrustedProxies, parse_ip
 from .hub import Hub
 from .limits import Heartbeat, Limits, Overflow
-from .messages import Close
+from .messages import Close, printable
 from .pipeline import Handler, Pipeline
 from .plugins import Plugins
 from .sockets import bind
@@ -71,7 +71,7 @@ class EndpointGate(Gate, Stage):
         self._pipeline = pipeline
         self._authorize = authorize
         origins = settings.origins if endpoint.origins is None else endpoint.origins
-        self._origins = frozenset(origin.lower() for origin in origins)
+        self.origins = frozenset(origin.lower() for origin in origins)
 
     async def admit(self, handshake: Handshake) -> None:
         try:
@@ -89,6 +89,7 @@ class EndpointGate(Gate, Stage):
 
     def open(self, connection: Connection) -> None:
         if self._gateway.take_in(connection):
+            connection.handshake.headers.compact()
             connection.watch()
             connection.attach(self._dialect.converse(connection, self))
         else:
@@ -100,19 +101,17 @@ class EndpointGate(Gate, Stage):
     def count_dropped(self, messages: int) -> None:
         self._gateway.dropped += messages
 
-    def enter(self, connection: Connection, dialect: Dialect, *, id: str = "") -> Party:
-        spark = Spark(id or secrets.token_urlsafe(16), connection, dialect, self._pipeline)
+    def enter(self, connection: Connection, encoder: Encoder, *, id: str = "") -> Party:
+        spark = Spark(id or secrets.token_urlsafe(16), connection, encoder, self._pipeline)
         self._gateway.enter(spark)
         spark.start()
         return spark
 
     def _check_origin(self, handshake: Handshake) -> None:
-        origin = handshake.origin
-        if handshake.same_origin or "*" in self._origins:
-            return
-        if origin is None or origin.lower() not in self._origins:
+        if not self.welcomes(handshake):
             raise HandshakeRejected(
-                f"origin {origin} is not allowed; the setting `origins` lists those that are"
+                f"origin {printable(handshake.origin or '', 200)} is not allowed; the setting "
+                "`origins` lists those that are"
             )
 
     async def _ask(self, authorize: Handler, handshake: Handshake) -> None:
@@ -180,20 +179,26 @@ class ServerGateway(Gateway):
 
     async def answer(self, request: Request) -> Response | Upgrade:
         handshake = request.handshake
-        self._proxies.apply(handshake)
+        self.see_through_proxies(handshake)
         asset = self._assets.get(handshake.path)
         if asset is not None and not request.upgrade:
             return asset.answer(handshake)
         protocol = self._find(handshake.path)
         if protocol is None:
-            return Response.text(404, f"There is nothing at {handshake.path}.")
+            return Response.text(404, f"There is nothing at {printable(handshake.path, 200)}.")
         try:
             return await protocol.answer(request)
         except HandshakeRejected as rejection:
-            return refusal(rejection)
+            return Response.refusal(rejection)
         except Exception:
             log.exception("%r: exception while answering", handshake)
             return Response.text(500, "Internal server error.")
+
+    def owns(self, path: str) -> bool:
+        return path in self._assets or self._find(path) is not None
+
+    def see_through_proxies(self, handshake: Handshake) -> None:
+        self._proxies.apply(handshake)
 
     def sockets(self) -> list[socket.socket]:
         return bind(self.settings.listen)
@@ -253,8 +258,10 @@ class ServerGateway(Gateway):
     def refused(self, handshake: Handshake, rejection: HandshakeRejected) -> None:
         """Report that a client was turned away."""
         self.rejections += 1
-        log.info("%r: refused with %d: %s", handshake, rejection.status, rejection.reason)
-        self.plugins.hook.unisock_refused(handshake=handshake, rejection=rejection)
+        log.info(
+            "%r: refused with %d: %s", handshake, rejection.status, printable(rejection.reason, 200)
+        )
+        self.plugins.tell("unisock_refused", handshake=handshake, rejection=rejection)
 
     # For the life of sparks.
 
@@ -263,17 +270,17 @@ class ServerGateway(Gateway):
         self._sparks += 1
         self.hub.add(spark)
         log.debug("%r: open", spark)
-        self.plugins.hook.unisock_open(spark=spark)
+        self.plugins.tell("unisock_open", spark=spark)
 
     def leave(self, spark: Spark, close: Close) -> None:
         """A spark that cannot be reached any more, before its close handler."""
         self.hub.remove(spark)
         log.debug("%r: %s", spark, close.reason or "closed")
-        self.plugins.hook.unisock_close(spark=spark, close=close)
+        self.plugins.tell("unisock_close", spark=spark, close=close)
 
     def forget(self, spark: Spark) -> None:
         """A spark whose close handler has ended."""
-        self.plugins.hook.unisock_forget(spark=spark)
+        self.plugins.tell("unisock_forget", spark=spark)
         self._sparks -= 1
         if not self._sparks:
             empty, self._empty = self._empty, anyio.Event()
@@ -290,19 +297,11 @@ class ServerGateway(Gateway):
             await self._empty.wait()
 
 
-def refusal(rejection: HandshakeRejected) -> Response:
-    """The response to a client that is turned away."""
-    headers = [("Content-Type", "application/json"), *rejection.headers]
-    body = {"error": rejection.reason, "code": rejection.code, "retry": rejection.retry}
-    return Response(rejection.status, msgspec.json.encode(body), headers)
-
-
 def network_of(host: str) -> str:
     """What counts as one address: an IPv4 address, or the /64 that an IPv6 host can choose from."""
     if ":" not in host:
         return host
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
+    address = parse_ip(host)
+    if address is None:
         return host
-    return str(ip_network((int(address), 64), strict=False)) if address.version == 6 else host
+    return str(address if address.version == 4 else ip_network((address, 64), strict=False))

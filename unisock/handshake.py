@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from http.cookies import CookieError, SimpleCookie
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-__all__ = ["Address", "Handshake", "Headers", "Network", "TrustedProxies"]
+from .messages import printable
+
+__all__ = ["Address", "Handshake", "Headers", "Network", "TrustedProxies", "parse_ip"]
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -27,10 +36,29 @@ class Address(NamedTuple):
 class Headers(Mapping[str, str]):
     """HTTP headers: names in any case, values as sent; repeated ones are joined by a comma."""
 
-    __slots__ = ("_pairs",)
+    __slots__ = ("_parsed", "_text")
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
-        self._pairs = tuple(pairs)
+        self._parsed: tuple[tuple[str, str], ...] | None = tuple(pairs)
+        self._text = ""
+
+    @property
+    def _pairs(self) -> tuple[tuple[str, str], ...]:
+        if self._parsed is not None:
+            return self._parsed
+        words = self._text.split("\0")
+        return tuple(zip(words[::2], words[1::2], strict=False))
+
+    def compact(self) -> None:
+        """Put the headers away in a sixth of the memory; from now on they are split when asked for.
+
+        An open connection keeps its headers, and hardly ever looks at them.
+        """
+        if self._parsed:
+            # NUL is not allowed in a header (RFC 9110 section 5.5); no driver lets it through.
+            self._text = "\0".join([word for pair in self._parsed for word in pair])
+            if self._text.count("\0") == 2 * len(self._parsed) - 1:
+                self._parsed = None
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of this name, in order."""
@@ -108,14 +136,15 @@ class Handshake:
 
     @property
     def cookies(self) -> Mapping[str, str]:
-        """The request's cookies (RFC 6265). A header that is none yields no cookie."""
+        """The request's cookies (RFC 6265 section 4.2); of a repeated one, the last."""
         if self._cookies is None:
-            jar: SimpleCookie = SimpleCookie()
-            try:
-                jar.load(self.headers.get("cookie", ""))
-            except CookieError:
-                jar.clear()
-            self._cookies = {name: morsel.value for name, morsel in jar.items()}
+            # http.cookies would lose all cookies over an odd one from another's hand.
+            pairs = [pair.partition("=") for pair in self.headers.get("cookie", "").split(";")]
+            self._cookies = {
+                name.strip(): _unquote(value.strip())
+                for name, equals, value in pairs
+                if equals and name.strip()
+            }
         return self._cookies
 
     @property
@@ -142,12 +171,28 @@ class Handshake:
         try:
             page, here = urlsplit(self.origin), urlsplit(f"//{self.host}")
             port = {"http": 80, "https": 443}.get(page.scheme)
+            if port is None or not page.hostname:
+                return False
+            if page.scheme == "http" and self.scheme == "https":
+                return False  # whoever sits on the line can put words into an http page
             return (page.hostname, page.port or port) == (here.hostname, here.port or port)
         except ValueError:
             return False
 
     def __repr__(self) -> str:
-        return f"<Handshake {self.method} {self.path} from {self.peer} by {self.transport}>"
+        path, peer = printable(self.path, 200), printable(str(self.peer))
+        return f"<Handshake {self.method} {path} from {peer} by {self.transport}>"
+
+
+def _unquote(value: str) -> str:
+    """A cookie's value, as `http.cookies` quotes those with odd characters."""
+    if len(value) < 2 or not value[0] == value[-1] == '"':
+        return value
+    return re.sub(
+        r"\\([0-3][0-7]{2}|.)",
+        lambda escape: chr(int(escape[1], 8)) if len(escape[1]) == 3 else escape[1],
+        value[1:-1],
+    )
 
 
 class TrustedProxies:
@@ -181,20 +226,14 @@ class TrustedProxies:
             handshake.peer = Address(address)
             if not self._trusts(address):
                 break
-        scheme = handshake.headers.get("x-forwarded-proto", "").rpartition(",")[2].strip()
-        if scheme in ("http", "https"):
-            handshake.scheme = scheme
+        said = handshake.headers.get("x-forwarded-proto", "").rpartition(",")[2].strip().lower()
+        handshake.scheme = _SCHEMES.get(said, handshake.scheme)
 
     def _trusts(self, host: str) -> bool:
         if host == "unix":
             return self._unix
-        if not self._networks:
-            return False
-        try:
-            address = ip_address(host)
-        except ValueError:
-            return False
-        return any(address in network for network in self._networks)
+        address = parse_ip(host) if self._networks else None
+        return address is not None and any(address in network for network in self._networks)
 
 
 def _parse_hop(hop: str) -> str | None:
@@ -203,7 +242,18 @@ def _parse_hop(hop: str) -> str | None:
         hop = hop[1:].partition("]")[0]
     elif hop.count(":") == 1:
         hop = hop.partition(":")[0]
+    address = parse_ip(hop)
+    return None if address is None else str(address)
+
+
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+"""What proxies write into ``X-Forwarded-Proto``."""
+
+
+def parse_ip(host: str) -> IPv4Address | IPv6Address | None:
+    """The IP address that a host is; an IPv4 client of an IPv6 socket as IPv4, without zones."""
     try:
-        return str(ip_address(hop))
+        address = ip_address(host.partition("%")[0])
     except ValueError:
         return None
+    return getattr(address, "ipv4_mapped", None) or address

@@ -49,7 +49,8 @@ class Hub(Audience):
 
     def remove(self, spark: Spark) -> None:
         """Let a spark go. The server does this."""
-        self._sparks.pop(spark.id, None)
+        if self._sparks.get(spark.id) is spark:
+            del self._sparks[spark.id]
 
     def __repr__(self) -> str:
         return f"<Hub of {len(self)} sparks>"

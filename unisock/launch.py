@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import logging
 import signal
 import sys
@@ -50,6 +51,12 @@ def run(server: Servable, argv: Sequence[str] | None = None) -> None:
         if overrides:
             server.override("command line", overrides)
         settings = server.settings
+        if importlib.util.find_spec(settings.backend) is None:
+            raise ConfigError(
+                f"backend: {settings.backend} is not installed. Try: pip install "
+                f"{settings.backend}",
+                key="backend",
+            )
         anyio.run(_main, server, backend=settings.backend)
     except ConfigError as error:
         fail(error)
@@ -98,8 +105,9 @@ async def _main(server: Servable) -> None:
     try:
         async with anyio.create_task_group() as group:
             addresses = await group.start(_serve, server, group.cancel_scope)
+            # Whoever waits for this line may send a signal right after it.
+            await group.start(_obey_signals, server, group.cancel_scope)
             print(describe(server.settings, addresses), file=sys.stderr, flush=True)  # noqa: T201
-            group.start_soon(_obey_signals, server, group.cancel_scope)
     except BaseExceptionGroup as group_error:
         wrong, others = group_error.split(ConfigError)
         if others is not None or wrong is None:
@@ -116,8 +124,11 @@ async def _serve(
     scope.cancel()
 
 
-async def _obey_signals(server: Servable, scope: anyio.CancelScope) -> None:
+async def _obey_signals(
+    server: Servable, scope: anyio.CancelScope, *, task_status: TaskStatus[None]
+) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
         async with anyio.create_task_group() as group:
             asked = False
             async for number in signals:

@@ -7,6 +7,7 @@ A limit is named wherever it is enforced: in the error, in the close reason and 
 from __future__ import annotations
 
 from enum import StrEnum
+from math import isfinite
 
 import msgspec
 
@@ -56,8 +57,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be more than 0")
+            value = getattr(self, name)
+            if not (isfinite(value) and value > 0):
+                raise ValueError(f"{name}: must be a number more than 0")
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,7 +71,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Seconds after the ping in which the client must say something."""
 
     def __post_init__(self) -> None:
-        if self.interval < 0:
-            raise ValueError("interval must be 0 (off) or more")
-        if self.timeout <= 0:
-            raise ValueError("timeout must be more than 0")
+        if not (isfinite(self.interval) and self.interval >= 0):
+            raise ValueError("interval: must be a number of seconds, or 0 for no heartbeats")
+        if not (isfinite(self.timeout) and self.timeout > 0):
+            raise ValueError("timeout: must be a number of seconds more than 0")

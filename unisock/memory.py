@@ -74,13 +74,34 @@ class MemoryAdapter(Adapter):
         :raises Refused: the server did not accept the WebSocket
         :raises ConfigError: the server does not run, or listens no more
         """
-        if self._gateway is None or self._listener.closed:
-            raise ConfigError("no server listens in memory")
         handshake = Handshake(target=target, headers=headers, peer=peer)
-        answer = await self._gateway.answer(Request(handshake, upgrade=True))
+        answer = await self._ask(Request(handshake, upgrade=True))
         if isinstance(answer, Response):
             raise Refused(answer)
         return MemoryPeer(answer)
+
+    async def request(
+        self,
+        target: str,
+        *,
+        method: str = "GET",
+        headers: Sequence[tuple[str, str]] = (),
+        peer: Address = Address("127.0.0.1", 1),  # noqa: B008 - a frozen value
+    ) -> Response:
+        """The answer to a plain HTTP request without a body.
+
+        :raises ConfigError: the server does not run, or listens no more
+        """
+        handshake = Handshake(target=target, method=method, headers=headers, peer=peer)
+        answer = await self._ask(Request(handshake, upgrade=False))
+        assert isinstance(answer, Response)
+        headers = (*answer.headers, ("Content-Length", str(len(answer.body))))
+        return Response(answer.status, b"" if method == "HEAD" else answer.body, headers)
+
+    async def _ask(self, request: Request) -> Response | Upgrade:
+        if self._gateway is None or self._listener.closed:
+            raise ConfigError("no server listens in memory")
+        return await self._gateway.answer(request)
 
 
 class MemoryPeer:
@@ -132,6 +153,12 @@ class MemoryPeer:
         """Close in good order."""
         await anyio.lowlevel.checkpoint()
         self._connection.ended(Close(code, reason, origin=Origin.PEER))
+
+    async def wait_closed(self) -> Close:
+        """Wait for the end; what arrived before it can be received still."""
+        while self.closed is None:
+            await self._arrival.wait()
+        return self.closed
 
     def drop(self) -> None:
         """Vanish without a word."""

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from .abc import Runtime
 from .config import Endpoint
 from .errors import ConfigError
-from .limits import Limits
+from .limits import Limits, Overflow
 from .messages import Close, Packet
 
 __all__ = ["DROP", "Handler", "Handlers", "Pipeline", "Transform", "awaited", "is_async"]
@@ -75,6 +75,7 @@ class Pipeline:
     :ivar final: where what arrives ends: the message handler, or the inbox of a session
     :ivar inbox: whether messages wait in the spark's inbox for `receive`
     :ivar outgoing: transforms for what is sent, in order
+    :ivar overflow: what happens to a message for a client whose outbox is full
     :ivar packets: who consumes which other kind of packet
     :ivar leave: called when a spark can no longer be reached, before its close handler
     :ivar forget: called after its close handler
@@ -94,6 +95,7 @@ class Pipeline:
         "on_open",
         "outgoing",
         "outgoing_async",
+        "overflow",
         "packets",
         "runtime",
         "session",
@@ -104,6 +106,7 @@ class Pipeline:
         *,
         endpoint: Endpoint,
         limits: Limits,
+        overflow: Overflow = Overflow.DISCONNECT,
         runtime: Runtime,
         handlers: Mapping[str, Handler],
         final: Handler,
@@ -116,6 +119,7 @@ class Pipeline:
     ) -> None:
         self.endpoint = endpoint
         self.limits = limits
+        self.overflow = overflow
         self.runtime = runtime
         self.on_open = handlers.get("open")
         self.on_close = handlers.get("close")

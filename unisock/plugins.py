@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -19,6 +20,8 @@ __all__ = ["Plugins"]
 
 PluginT = TypeVar("PluginT")
 
+log = logging.getLogger("unisock")
+
 
 class Plugins:
     """The plugins of one server. Hooks are called in the order in which plugins were given.
@@ -27,6 +30,7 @@ class Plugins:
     :param names: plugins to be made from what is installed; one of a class that `objects` has
         already is that one
     :param options: ``[options.NAME]``: the keyword arguments for those that are made here
+    :param made: those that were made before, which are taken again if their options are the same
     :raises NotInstalled: nothing with such a name is installed
     :raises ConfigError: a plugin does not take its options, or implements an unknown hook
     """
@@ -36,7 +40,9 @@ class Plugins:
         objects: Iterable[object],
         names: Iterable[str] = (),
         options: Mapping[str, Mapping[str, Any]] | None = None,
+        made: dict[str, tuple[Mapping[str, Any], object]] | None = None,
     ) -> None:
+        self._made = {} if made is None else made
         self._plugins: list[object] = list(objects)
         for name in names:
             self._make(name, dict((options or {}).get(name, {})))
@@ -65,6 +71,13 @@ class Plugins:
         """Whether any plugin implements this hook."""
         return bool(getattr(self.hook, hook).get_hookimpls())
 
+    def tell(self, hook: str, **facts: object) -> None:
+        """Call a hook of a spark's life, from which an exception goes no further than the log."""
+        try:
+            getattr(self.hook, hook)(**facts)
+        except Exception:
+            log.exception("exception in a plugin's %s", hook)
+
     def _make(self, name: str, options: dict[str, Any]) -> None:
         kind: type[object] = look_up("plugin", name)
         if any(isinstance(plugin, kind) for plugin in self._plugins):
@@ -75,17 +88,34 @@ class Plugins:
                 )
             return
         try:
-            self._plugins.append(kind(**options))
-        except TypeError as error:
+            if name not in self._made or self._made[name][0] != options:
+                self._made[name] = (options, kind(**options))
+            self._plugins.append(self._made[name][1])
+        except (TypeError, ValueError) as error:
             raise ConfigError(f"options.{name}: {error}", key=f"options.{name}") from error
 
     def _register(self, plugin: object) -> None:
+        if isinstance(plugin, type):
+            name = plugin.__name__
+            raise ConfigError(f"plugin {name}: pass {name}(), not the class", key="plugins")
         name = type(plugin).__name__
         try:
             self._manager.register(plugin)
             self._manager.check_pending()
         except (pluggy.PluginValidationError, ValueError) as error:
-            raise ConfigError(f"plugin {name}: {error}", key="plugins") from error
+            told = " ".join(str(error).split())
+            raise ConfigError(f"plugin {name}: {told}", key="plugins") from error
+        for method in dir(plugin):
+            if method.startswith("unisock_") and not _is_marked(plugin, method):
+                raise ConfigError(
+                    f"plugin {name}: {method} is no hook until it has the decorator "
+                    "@unisock.hookimpl",
+                    key="plugins",
+                )
+
+
+def _is_marked(plugin: object, method: str) -> bool:
+    return hasattr(getattr(plugin, method), "unisock_impl")
 
 
 class Registered(Register):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Coroutine, Generator
+from types import CoroutineType
+from typing import Any, cast
 
 import anyio
 
-from .abc import Connection, Dialect
+from .abc import Connection, Encoder
 from .config import Endpoint
 from .errors import ConnectionClosed
 from .handshake import Handshake
@@ -16,7 +18,7 @@ from .limits import Limits, Overflow
 from .messages import Close, Packet, Sent, Wire
 from .pipeline import DROP, Pipeline
 
-__all__ = ["Recipient"]
+__all__ = ["DONE", "Recipient"]
 
 
 class Recipient(ABC):
@@ -24,18 +26,18 @@ class Recipient(ABC):
 
     :ivar id: unique among the server's sparks and hard to guess
     :ivar connection: the message pipe beneath
-    :ivar dialect: what is spoken on it; sparks with one dialect object share encoded messages
+    :ivar encoder: what is spoken on it; sparks with the same one share encoded messages
     :ivar pipeline: the compiled handlers of its endpoint
     """
 
-    __slots__ = ("_outgoing", "_state", "connection", "dialect", "id", "pipeline")
+    __slots__ = ("_outgoing", "_state", "connection", "encoder", "id", "pipeline")
 
     def __init__(
-        self, id: str, connection: Connection, dialect: Dialect, pipeline: Pipeline
+        self, id: str, connection: Connection, encoder: Encoder, pipeline: Pipeline
     ) -> None:
         self.id = id
         self.connection = connection
-        self.dialect = dialect
+        self.encoder = encoder
         self.pipeline = pipeline
         self._state: dict[str, Any] | None = None
         self._outgoing: Lane | None = None
@@ -86,24 +88,30 @@ class Recipient(ABC):
         state = "open" if self.closed is None else f"closed {self.closed.code}"
         return f"<Spark {self.id} {self.endpoint.path} {self.transport} {state}>"
 
-    async def send(self, item: Any) -> None:
-        """Send a payload; wait while the client is slow.
+    def send(self, item: Any) -> CoroutineType[Any, Any, None]:
+        """Send a payload; await the result, which waits while the client is slow.
 
-        Messages arrive in the order of the calls. Like `asyncio.StreamWriter`, it yields to other
-        tasks only when it has to wait.
+        Messages arrive in the order of the calls. The payload is encoded and handed over at once;
+        like `asyncio.StreamWriter`, awaiting yields to other tasks only if there is a need to wait.
+        So a plain ``def`` handler can end with ``return spark.send(reply)``: it costs no task, and
+        still nothing more is read from a client that does not take its replies.
 
         :raises EncodeError: the payload has no form in the endpoint's codec
         :raises ConnectionClosed: the client is gone, or goes meanwhile
         """
-        if self.pipeline.outgoing_async:
-            outcome = _Outcome()
-            self._outgoing_lane().add(self._send_transformed, (item, outcome))
-            await outcome.wait()
-            return
         if self.pipeline.outgoing:
+            if self.pipeline.outgoing_async:
+                outcome = _Outcome()
+                self._outgoing_lane().add(self._send_transformed, (item, outcome))
+                return cast("CoroutineType[Any, Any, None]", outcome.wait())
             item = self.transform(item)
-        if item is not DROP:
-            await self._write(self.dialect.encode_data(item))
+            if item is DROP:
+                return DONE
+        wire = self.encoder.encode_data(item)
+        sent = self.connection.write(wire, Overflow.WAIT)
+        if sent is Sent.SENT:
+            return DONE
+        return cast("CoroutineType[Any, Any, None]", self._wait(wire, sent))
 
     def send_nowait(self, item: Any, overflow: Overflow | None = None) -> Sent:
         """Send a payload without ever waiting.
@@ -112,25 +120,33 @@ class Recipient(ABC):
         :returns: `Sent.SENT`, `Sent.QUEUED` or `Sent.DROPPED`
         :raises EncodeError: the payload has no form in the endpoint's codec
         """
-        if self.pipeline.outgoing_async:
-            lane = self._outgoing_lane()
-            if self.closed is not None or len(lane) >= self.pipeline.limits.outbox_messages:
-                return Sent.DROPPED
-            lane.add(self._send_transformed, (item, None))
-            return Sent.QUEUED
         if self.pipeline.outgoing:
+            if self.pipeline.outgoing_async:
+                lane = self._outgoing_lane()
+                if self.closed is not None or len(lane) >= self.pipeline.limits.outbox_messages:
+                    return Sent.DROPPED
+                lane.add(self._send_transformed, (item, None))
+                return Sent.QUEUED
             item = self.transform(item)
             if item is DROP:
                 return Sent.DROPPED
-        return self.connection.write(self.dialect.encode_data(item), overflow)
+        return self.connection.write(self.encoder.encode_data(item), overflow)
 
     async def send_packet(self, packet: Packet) -> None:
         """Send a packet as it is, past the transforms; wait while the client is slow.
 
-        :raises EncodeError: the dialect has no form for it
+        :raises EncodeError: the encoder has no form for it
         :raises ConnectionClosed: the client is gone
         """
-        await self._write(self.dialect.encode(packet))
+        wire = self.encoder.encode(packet)
+        await self._wait(wire, self.connection.write(wire, Overflow.WAIT))
+
+    def send_packet_nowait(self, packet: Packet, overflow: Overflow | None = None) -> Sent:
+        """Send a packet as it is, past the transforms, without ever waiting.
+
+        :raises EncodeError: the dialect has no form for it
+        """
+        return self.connection.write(self.encoder.encode(packet), overflow)
 
     async def close(
         self, code: int = 1000, reason: str = "", *, reconnect: bool | None = None
@@ -154,7 +170,7 @@ class Recipient(ABC):
 
     def _say_goodbye(self, close: Close) -> None:
         if self.closed is None:
-            words = self.dialect.farewell(close)
+            words = self.encoder.farewell(close)
             if words is not None:
                 self.connection.write(words)
             self.connection.close(close)
@@ -163,9 +179,9 @@ class Recipient(ABC):
     def failed(self, error: Exception) -> Any:
         """An exception in the application's code for this client; an awaitable, or `None`."""
 
-    async def _write(self, wire: Wire) -> None:
+    async def _wait(self, wire: Wire, sent: Sent) -> None:
+        """Wait until a wire is in the driver's hands that the outbox took, or did not."""
         connection = self.connection
-        sent = connection.write(wire, Overflow.WAIT)
         while sent is not Sent.SENT:
             await connection.drain()
             if sent is Sent.QUEUED:
@@ -186,7 +202,8 @@ class Recipient(ABC):
         try:
             item = await Pipeline.transform(self.pipeline.outgoing, self, item)
             if item is not DROP:
-                await self._write(self.dialect.encode_data(item))
+                wire = self.encoder.encode_data(item)
+                await self._wait(wire, self.connection.write(wire, Overflow.WAIT))
         except Exception as caught:
             error = caught
         if outcome is not None:
@@ -198,6 +215,30 @@ class Recipient(ABC):
         if self._outgoing is None:
             self._outgoing = Lane(self.pipeline.runtime, self.failed)
         return self._outgoing
+
+
+_ENDED = cast("Generator[Any, Any, None]", iter(()))
+
+
+class _Done(Coroutine[Any, Any, None]):
+    """A coroutine that has ended already: what `Recipient.send` gives when there was no wait."""
+
+    __slots__ = ()
+
+    def send(self, value: Any) -> Any:
+        raise StopIteration
+
+    def throw(self, *error: Any) -> Any:
+        raise error[0]
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return _ENDED
+
+
+DONE = cast("CoroutineType[Any, Any, None]", _Done())
 
 
 class _Outcome:

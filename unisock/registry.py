@@ -28,10 +28,12 @@ def look_up(kind: Kind, name: str) -> Any:
     for point in entry_points(group=f"unisock.{kind}s", name=name):
         try:
             return point.load()
-        except ImportError as error:
+        except Exception as error:  # whatever a module does while it is imported
             package = point.dist.name if point.dist is not None else point.value
             raise ConfigError(
-                f"the {kind} '{name}' of {package} cannot be imported: {error}", key=kind
+                f"the {kind} '{name}' of {package} cannot be imported: "
+                f"{type(error).__name__}: {error}",
+                key=kind,
             ) from error
     names = installed(kind)
     close = difflib.get_close_matches(name, names, n=1)

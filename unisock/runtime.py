@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import anyio
 from anyio.abc import TaskGroup
@@ -13,7 +15,7 @@ from .abc import Runtime
 from .errors import ConfigError
 from .timers import Timers
 
-__all__ = ["TaskRuntime"]
+__all__ = ["TaskRuntime", "running_backend", "task_group"]
 
 log = logging.getLogger("unisock")
 
@@ -25,20 +27,46 @@ class TaskRuntime(Runtime):
         self.timers = Timers(time.monotonic, wake=self._wake)
         self._group: TaskGroup | None = None
         self._changed: anyio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = False
 
     def spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
-        if self._group is None:
+        if self._stopped:
+            log.debug("%r is not run: the server has stopped", function)
+        elif self._loop is not None:
+            # On asyncio, a task group starts tasks from within tasks only, and takes ten times as
+            # long as the loop itself, which does it from any callback.
+            task = self._loop.create_task(_guarded(function, args))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif self._group is not None:
+            self._group.start_soon(_guarded, function, args)
+        else:
             raise ConfigError("the server does not run: use `async with server:` or `serve()`")
-        self._group.start_soon(_guarded, function, args)
 
     def start(self, group: TaskGroup) -> None:
         """Run timers and tasks in this group from now on, until it is cancelled."""
         self._group = group
         group.start_soon(self._run_timers)
+        if running_backend() == "asyncio":
+            self._loop = asyncio.get_running_loop()
+            group.start_soon(self._mind_tasks)
 
     def stop(self) -> None:
         """Take no more tasks; the group is about to end."""
-        self._group = None
+        self._stopped = True
+
+    async def _mind_tasks(self) -> None:
+        """End the loop's tasks with the group."""
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                while self._tasks:
+                    for task in self._tasks:
+                        task.cancel()
+                    await asyncio.wait([*self._tasks])
 
     async def _run_timers(self) -> None:
         timers = self.timers
@@ -56,6 +84,29 @@ class TaskRuntime(Runtime):
     def _wake(self) -> None:
         if self._changed is not None:
             self._changed.set()
+
+
+def running_backend() -> str:
+    """The event loop that the caller runs on: ``asyncio`` or ``trio``."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return "trio"
+    return "asyncio"
+
+
+@contextlib.asynccontextmanager
+async def task_group() -> AsyncGenerator[TaskGroup]:
+    """A task group whose single error comes out as itself, not as a group."""
+    try:
+        async with anyio.create_task_group() as group:
+            yield group
+        return
+    except BaseExceptionGroup as errors:
+        single, *others = errors.exceptions
+        if others:
+            raise
+    raise single  # out here, it keeps its own cause
 
 
 async def _guarded(function: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import anyio
 import msgspec
 from anyio import TASK_STATUS_IGNORED
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskStatus
 
 from . import launch
 from .abc import Adapter, Listener
@@ -27,7 +27,7 @@ from .hub import Hub
 from .messages import Close
 from .pipeline import Handlers, Transform
 from .plugins import Plugins, Registered
-from .runtime import TaskRuntime
+from .runtime import TaskRuntime, running_backend, task_group
 from .spark import Spark
 
 __all__ = ["EndpointHandlers", "Server"]
@@ -93,7 +93,8 @@ class Server(EndpointHandlers):
     :param folder: where the configuration files are; the working directory unless given; `None`
         reads neither files nor environment
     :param settings: any field of `Settings`
-    :raises ConfigError: not here but when the server starts, for any setting that is wrong
+    :raises ConfigError: a setting is no value that a configuration can have; whatever else may be
+        wrong is found when the server starts
     """
 
     def __init__(
@@ -108,13 +109,15 @@ class Server(EndpointHandlers):
         self.hub = Hub()
         self._plugin_objects = [plugin for plugin in plugins if not isinstance(plugin, str)]
         self._plugin_names = tuple(plugin for plugin in plugins if isinstance(plugin, str))
-        self._adapter = adapter if isinstance(adapter, Adapter) else None
-        if self._adapter is not None:
-            settings["adapter"] = self._adapter.name
+        self._given_adapter = adapter if isinstance(adapter, Adapter) else None
+        self._adapter: Adapter | None = None
+        if self._given_adapter is not None:
+            settings["adapter"] = self._given_adapter.name
         elif adapter is not None:
             settings["adapter"] = adapter
         self._folder = None if folder is None else Path(folder)
-        self._arguments = {key: _builtin(value) for key, value in settings.items()}
+        self._arguments = _builtins(settings)
+        self._made_plugins: dict[str, tuple[Mapping[str, Any], object]] = {}
         self._overrides: list[Source] = []
         self._endpoints: dict[str, EndpointHandlers] = {}
         self._declared: list[dict[str, Any]] = []
@@ -135,7 +138,7 @@ class Server(EndpointHandlers):
         :param settings: any field of `Endpoint`; the configuration files fill in the others
         """
         self._forget_settings()
-        self._declared.append({"path": path, **{k: _builtin(v) for k, v in settings.items()}})
+        self._declared.append({"path": path, **_builtins(settings)})
         return self._endpoints.setdefault(path, EndpointHandlers())
 
     def incoming(self, transform: Transform) -> Transform:
@@ -154,18 +157,34 @@ class Server(EndpointHandlers):
         """Hand out a document at this path: the application's page, a script. On every adapter.
 
         :param body: held in memory; text goes out as UTF-8
+        :raises ConfigError: the path does not begin with a slash
         """
+        if not path.startswith("/"):
+            raise ConfigError(f"asset {path!r}: a path begins with /", key="asset")
         self._assets[path] = Asset(body.encode() if isinstance(body, str) else body, content_type)
 
     def override(self, source: str, settings: Mapping[str, Any]) -> None:
         """Put settings above all others, as the command line does.
 
-        :param source: its name in errors
+        :param source: its name in errors; what it had put there before is gone
         """
         self._forget_settings()
+        self._overrides = [(name, own) for name, own in self._overrides if name != source]
         self._overrides.append((source, settings))
 
     # Asking.
+
+    @property
+    def sources(self) -> list[Source]:
+        """Where the settings come from, in rising order, each with what it says.
+
+        :raises ConfigError: a file or a variable cannot be read
+        """
+        files = [] if self._folder is None else read_sources(self._folder)
+        arguments = dict(self._arguments)
+        if self._declared:
+            arguments["endpoints"] = [*arguments.get("endpoints", ()), *self._declared]
+        return [*files, ("Server(…)", arguments), *self._overrides]
 
     @property
     def settings(self) -> Settings:
@@ -174,11 +193,7 @@ class Server(EndpointHandlers):
         :raises ConfigError: one is wrong
         """
         if self._settings is None:
-            sources = [] if self._folder is None else read_sources(self._folder)
-            arguments = dict(self._arguments)
-            if self._declared:
-                arguments["endpoints"] = [*arguments.get("endpoints", ()), *self._declared]
-            settings = load([*sources, ("Server(…)", arguments), *self._overrides])
+            settings = load(self.sources)
             if not settings.endpoints:
                 settings = msgspec.structs.replace(settings, endpoints=(Endpoint(path="/ws"),))
             self._settings = settings
@@ -196,7 +211,7 @@ class Server(EndpointHandlers):
         :raises ConfigError: it is not installed, or does not take its options
         """
         if self._adapter is None:
-            self._adapter = choose_adapter(self.settings)
+            self._adapter = choose_adapter(self.settings, self._given_adapter)
         return self._adapter
 
     @property
@@ -207,7 +222,9 @@ class Server(EndpointHandlers):
         """
         if self._plugins is None:
             names = dict.fromkeys((*self._plugin_names, *self.settings.plugins))
-            self._plugins = Plugins(self._plugin_objects, names, self.settings.options)
+            self._plugins = Plugins(
+                self._plugin_objects, names, self.settings.options, self._made_plugins
+            )
         return self._plugins
 
     def plugin(self, kind: type[PluginT]) -> PluginT:
@@ -233,18 +250,18 @@ class Server(EndpointHandlers):
         """Start without listening, for an application that mounts an adapter itself."""
         if self._stack is not None:
             raise ConfigError("this server runs already")
-        gateway = self.check()
+        gateway = self.check(running_backend())
         async with AsyncExitStack() as stack:
-            group = await stack.enter_async_context(_task_group())
+            group = await stack.enter_async_context(task_group())
             stack.callback(group.cancel_scope.cancel)
             runtime = gateway.runtime
             assert isinstance(runtime, TaskRuntime)
             runtime.start(group)
             stack.callback(runtime.stop)
             gateway.plugins.hook.unisock_start(hub=self.hub, runtime=runtime)
-            stack.callback(gateway.plugins.hook.unisock_stop)
             self._gateway = gateway
             self._drained = anyio.Event()
+            stack.push_async_exit(self._leave)
             self._stack = stack.pop_all()
         return self
 
@@ -254,24 +271,35 @@ class Server(EndpointHandlers):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        stack, self._stack = self._stack, None
+        stack, plugins = self._stack, self.gateway.plugins
         assert stack is not None
         try:
-            if error is None:
-                await self.drain(0)
+            return await stack.__aexit__(kind, error, traceback)
+        finally:
+            self._gateway = self._listener = self._stack = None
+            plugins.tell("unisock_stop")
+
+    async def _leave(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """The way out, before tasks and timers stop."""
+        try:
+            if error is None and not self._drained.is_set():
+                await self.drain()
+        finally:
             for connection in self.gateway.connections:
                 connection.fail(Close(1001, "server is gone"))
-        finally:
-            self._gateway = self._listener = None
-        return await stack.__aexit__(kind, error, traceback)
+            with anyio.move_on_after(1, shield=True):  # drivers may take a moment to notice
+                for connection in self.gateway.connections:
+                    await connection.wait_closed()
 
-    def check(self) -> ServerGateway:
+    def check(self, backend: str | None = None) -> ServerGateway:
         """Build everything that the settings ask for, without serving.
 
+        :param backend: the event loop it is to run on; the one of the settings unless given
         :raises ConfigError: something is wrong
         """
+        settings = self.settings
         return assemble(
-            self.settings,
+            msgspec.structs.replace(settings, backend=backend or settings.backend),
             adapter=self.adapter,
             runtime=TaskRuntime(),
             hub=self.hub,
@@ -290,7 +318,7 @@ class Server(EndpointHandlers):
         :param task_status: told the bound addresses, when connections are accepted
         :raises ConfigError: a setting is wrong, or an address cannot be bound
         """
-        async with self, _task_group() as group:
+        async with self, task_group() as group:
             self._listener = await group.start(self._serve_adapter)
             assert self._listener is not None
             task_status.started(self._listener.addresses)
@@ -328,7 +356,7 @@ class Server(EndpointHandlers):
         pause = seconds / max(1, len(self.hub) // 100)
         for number, spark in enumerate(sparks):
             spark.close_nowait(1012, "server is restarting", reconnect=True)
-            if number % 100 == 99:
+            if pause and number % 100 == 99:
                 await anyio.sleep(pause)
         for connection in self.gateway.connections:
             connection.close(Close(1012, "server is restarting", reconnect=True))
@@ -344,21 +372,16 @@ class Server(EndpointHandlers):
     def _forget_settings(self) -> None:
         if self._gateway is not None:
             raise ConfigError("the server runs; settings cannot change any more")
-        self._settings = self._plugins = None
+        self._settings = self._plugins = self._adapter = None
 
 
-@contextlib.asynccontextmanager
-async def _task_group() -> AsyncGenerator[TaskGroup]:
-    """A task group whose single error comes out as itself, not as a group."""
-    try:
-        async with anyio.create_task_group() as group:
-            yield group
-    except BaseExceptionGroup as errors:
-        if len(errors.exceptions) == 1:
-            raise errors.exceptions[0] from None
-        raise
-
-
-def _builtin(value: Any) -> Any:
-    """A setting as a configuration file would have it."""
-    return msgspec.to_builtins(value)
+def _builtins(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a configuration file would have them."""
+    plain: dict[str, Any] = {}
+    for key, value in settings.items():
+        try:
+            # A path object becomes text; any other stranger is a TypeError.
+            plain[key] = msgspec.to_builtins(value, enc_hook=os.fspath)
+        except TypeError as error:
+            raise ConfigError(f"{key}: {error}", key=key, source="Server(…)") from error
+    return plain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -25,25 +26,42 @@ def bind(listen: Listen) -> list[socket.socket]:
         found = socket.getaddrinfo(
             listen.host or None, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: it can be no name at all
         raise ConfigError(f"listen.host: {listen.host}: {error}", key="listen.host") from error
     sockets: list[socket.socket] = []
+    absent: OSError | None = None
     port = listen.port
     try:
         for family, _, _, _, address in dict.fromkeys(found):
-            bound = _bind_tcp(family, (address[0], port, *address[2:]), listen.backlog)
+            try:
+                bound = _bind_tcp(family, (address[0], port, *address[2:]), listen.backlog)
+            except OSError as error:
+                if error.errno not in _ABSENT:
+                    raise
+                absent = error  # "localhost" is ::1 even where there is no IPv6
+                continue
             sockets.append(bound)
             # With port 0, all addresses share the port that the first one got.
             port = bound.getsockname()[1]
+        if absent is not None and not sockets:
+            raise absent
     except OSError as error:
         for bound in sockets:
             bound.close()
         raise ConfigError(
             f"cannot listen on {Address(listen.host, port)}: {os.strerror(error.errno or 0)}; "
-            "choose another with --port, or 0 for a free one",
-            key="listen.port",
+            + (
+                "choose an address of this machine with --host"
+                if error.errno in _ABSENT
+                else "choose another with --port, or 0 for a free one"
+            ),
+            key="listen.host" if error.errno in _ABSENT else "listen.port",
         ) from error
     return sockets
+
+
+_ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""What the system says of an address that this machine does not have."""
 
 
 def address_of(bound: socket.socket) -> Address:
@@ -82,11 +100,10 @@ def _bind_unix(path: str, backlog: int) -> socket.socket:
         bound.bind(path)
         bound.listen(backlog)
         bound.setblocking(False)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: no path at all
         bound.close()
-        raise ConfigError(
-            f"listen.unix: {path}: {error.strerror or error}", key="listen.unix"
-        ) from error
+        told = getattr(error, "strerror", None) or error
+        raise ConfigError(f"listen.unix: {path}: {told}", key="listen.unix") from error
     return bound
 
 
@@ -95,7 +112,10 @@ def _remove_stale(path: str) -> None:
     if not (os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode)):
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
         try:
             probe.connect(path)
         except ConnectionRefusedError:
             os.unlink(path)
+        except BlockingIOError:
+            pass  # alive, with more clients at its door than it lets in

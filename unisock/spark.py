@@ -12,14 +12,14 @@ from typing import Any
 import anyio
 from anyio.abc import ByteStream, ObjectStream
 
-from .abc import Connection, Dialect, Party
+from .abc import Connection, Encoder, Party
 from .audience import Combining
 from .bytestream import MessageByteStream
 from .errors import ConnectionClosed, UnisockError
 from .lane import Lane
 from .messages import Close, Packet, printable
 from .pipeline import Pipeline, awaited
-from .recipient import Recipient
+from .recipient import DONE, Recipient
 
 __all__ = ["Spark"]
 
@@ -35,9 +35,9 @@ class Spark(Recipient, Combining, Party, ObjectStream[Any]):
     __slots__ = ("_arrival", "_inbox", "_lane", "_paused")
 
     def __init__(
-        self, id: str, connection: Connection, dialect: Dialect, pipeline: Pipeline
+        self, id: str, connection: Connection, encoder: Encoder, pipeline: Pipeline
     ) -> None:
-        super().__init__(id, connection, dialect, pipeline)
+        super().__init__(id, connection, encoder, pipeline)
         self._lane: Lane | None = None
         self._inbox: deque[Any] | None = deque() if pipeline.inbox else None
         self._arrival: anyio.Event | None = None
@@ -59,15 +59,14 @@ class Spark(Recipient, Combining, Party, ObjectStream[Any]):
                 "`async for` belong in a session: @server.session"
             )
         while not inbox:
-            if self.closed is not None:
+            # What is in the lane has arrived, and is on its way through async transforms.
+            if self.closed is not None and self._lane is None:
                 raise self.closed.error()
             if self._arrival is None:
                 self._arrival = anyio.Event()
             await self._arrival.wait()
         item = inbox.popleft()
-        if self._paused and len(inbox) <= self.pipeline.limits.inbox_messages // 2:
-            self._paused = False
-            self.connection.resume_reading()
+        self._relieve()
         return item
 
     def arrive(self, payload: Any) -> None:
@@ -76,10 +75,8 @@ class Spark(Recipient, Combining, Party, ObjectStream[Any]):
         if inbox is None:
             return
         inbox.append(payload)
-        if not self._paused and len(inbox) >= self.pipeline.limits.inbox_messages:
-            self._paused = True
-            self.connection.pause_reading()
         self._arrived()
+        self._hold_back()
 
     def _arrived(self) -> None:
         arrival, self._arrival = self._arrival, None
@@ -100,7 +97,7 @@ class Spark(Recipient, Combining, Party, ObjectStream[Any]):
         :param encoding: of text messages, for sessions or codecs that carry no binary ones
         :raises UnisockError: the endpoint has no session, or its codec is not ``raw`` or ``text``
         """
-        codec = self.dialect.codec.name
+        codec = self.encoder.codec.name
         if self._inbox is None or codec not in ("raw", "text"):
             raise UnisockError(
                 "a byte stream needs a session and the raw or text codec; "
@@ -148,7 +145,7 @@ class Spark(Recipient, Combining, Party, ObjectStream[Any]):
             self._call(handler, self, packet)
 
     def on_violation(self, error: Exception) -> None:
-        log.info("%r: %s", self, error)
+        log.info("%r: %s", self, printable(str(error), 200))
         if self.pipeline.on_error is not None:
             self._call(self.pipeline.on_error, self, error)
         self._say_goodbye(Close(getattr(error, "code", 1002), printable(str(error))))
@@ -212,26 +209,43 @@ class Spark(Recipient, Combining, Party, ObjectStream[Any]):
                 self._continue(result)
 
     def _continue(self, result: Any) -> None:
-        self._queue(awaited, result)
+        if result is not DONE and inspect.isawaitable(result):
+            self._queue(awaited, result)
 
     def _queue(self, step: Any, argument: Any = None) -> None:
         lane = self._lane
         if lane is None:
             self._lane = lane = Lane(self.pipeline.runtime, self.failed, self._idle)
         lane.add(step, argument)
-        if not self._paused and len(lane) >= self.pipeline.limits.inbox_messages:
+        self._hold_back()
+
+    def _idle(self) -> None:
+        self._relieve()
+        if not self._lane:
+            self._lane = None
+            if self.closed is not None:
+                self._arrived()
+
+    def _hold_back(self) -> None:
+        """Stop reading while too much waits for the application."""
+        full = self._waiting() >= self.pipeline.limits.inbox_messages
+        if full and not self._paused and self.connection.closing is None:
             self._paused = True
             self.connection.pause_reading()
 
-    def _idle(self) -> None:
-        lane = self._lane
-        if lane is None:
-            return
-        if self._paused and len(lane) <= self.pipeline.limits.inbox_messages // 2:
+    def _say_goodbye(self, close: Close) -> None:
+        super()._say_goodbye(close)
+        if self._paused:  # else the client's answer to the close would never be read
             self._paused = False
             self.connection.resume_reading()
-        if not len(lane):
-            self._lane = None
+
+    def _relieve(self) -> None:
+        if self._paused and self._waiting() <= self.pipeline.limits.inbox_messages // 2:
+            self._paused = False
+            self.connection.resume_reading()
+
+    def _waiting(self) -> int:
+        return len(self._lane or ()) + len(self._inbox or ())
 
     def _report(self, error: Exception) -> None:
         reported = self.failed(error)
@@ -240,7 +254,7 @@ class Spark(Recipient, Combining, Party, ObjectStream[Any]):
 
     def failed(self, error: Exception) -> Awaitable[None] | None:
         """An exception in the application: log it, tell ``on_error``, close with 1011."""
-        if isinstance(error, ConnectionClosed) and self.closed is not None:
+        if isinstance(error, ConnectionClosed) and self.connection.closing is not None:
             return None  # it was about to use a connection that had just gone
         log.error("%r: exception in a handler", self, exc_info=error)
         result: Any = None

@@ -8,9 +8,12 @@ cost 10,000 list slots and not 10,000 timers of an event loop.
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Callable
 
 __all__ = ["Timer", "Timers"]
+
+log = logging.getLogger("unisock")
 
 
 class Timer:
@@ -81,4 +84,7 @@ class Timers:
             for timer in self._slots.pop(heapq.heappop(self._heap)):
                 call, timer.call = timer.call, None
                 if call is not None:
-                    call()
+                    try:
+                        call()
+                    except Exception:  # one connection's fault is not the others'
+                        log.exception("exception in a timer: %r", call)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from .abc import Protocol, Upgrade
+from .abc import Connection, Protocol, Upgrade
+from .errors import HandshakeRejected
 from .exchange import Request, Response
+from .messages import Close, printable
 
 __all__ = ["WebSocketProtocol"]
 
@@ -15,7 +17,7 @@ class WebSocketProtocol(Protocol):
     needs = frozenset({"websocket"})
 
     async def answer(self, request: Request) -> Response | Upgrade:
-        handshake = request.handshake
+        gate, handshake = self.gate, request.handshake
         if not request.upgrade:
             return Response.text(
                 426,
@@ -23,5 +25,15 @@ class WebSocketProtocol(Protocol):
                 ("Upgrade", "websocket"),
                 ("Connection", "Upgrade"),
             )
-        await self.gate.admit(handshake)
-        return Upgrade(self.gate, handshake, self.gate.open)
+        try:
+            await gate.admit(handshake)
+        except HandshakeRejected as rejection:
+            if gate.endpoint.refusal == "http":
+                raise
+            close = Close(rejection.code, printable(rejection.reason), rejection.retry)
+            return Upgrade(gate, handshake, lambda connection: _refuse(connection, close))
+        return Upgrade(gate, handshake, gate.open)
+
+
+def _refuse(connection: Connection, close: Close) -> None:
+    connection.close(close)

@@ -1,1 +1,5 @@
-"""The unisock adapter for the `websockets` library."""
+"""unisock on the websockets library, with asyncio or trio."""
+
+from .adapter import WebsocketsAdapter
+
+__all__ = ["WebsocketsAdapter"]

@@ -1,1 +1,6 @@
-"""Rooms: named groups of sparks."""
+"""Rooms: named groups of sparks, and audiences made of them."""
+
+from .plugin import Rooms
+from .room import Room
+
+__all__ = ["Room", "Rooms"]

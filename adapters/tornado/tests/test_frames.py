@@ -1,0 +1,188 @@
+"""The frame reader alone: whatever comes, in whatever pieces."""
+
+from contextlib import suppress
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unisock import Close, LimitExceeded, Origin, ProtocolError
+from unisock.testing.websocket import frame
+from unisock_tornado import frames
+from unisock_tornado.frames import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    FrameReader,
+    close_frame,
+    read_close,
+)
+
+LARGE = 1 << 20
+
+
+def read(
+    data: bytes, *, pieces: int = 0, limit: int = LARGE, fragments: int = 1024
+) -> list[object]:
+    """What a reader makes of these bytes, fed in pieces of this size."""
+    reader = FrameReader(limit, fragments)
+    found: list[object] = []
+    pieces = pieces or len(data) or 1
+    for start in range(0, len(data), pieces):
+        reader.feed(data[start : start + pieces])
+        while (event := reader.next()) is not None:
+            found.append(event)
+    return found
+
+
+def code_of(data: bytes, **caps: int) -> int:
+    with pytest.raises((ProtocolError, LimitExceeded)) as caught:
+        read(data, **caps)
+    code: int = caught.value.code
+    return code
+
+
+messages = st.one_of(
+    st.tuples(st.just(TEXT), st.text(max_size=300)),
+    st.tuples(st.just(BINARY), st.binary(max_size=70_000)),
+    st.tuples(st.sampled_from([PING, PONG]), st.binary(max_size=125)),
+)
+
+
+@st.composite
+def wires(draw: st.DrawFn) -> tuple[bytes, list[object]]:
+    """Bytes as a client sends them, and what they mean."""
+    wire, meaning = b"", list[object]()
+    for opcode, payload in draw(st.lists(messages, max_size=6)):
+        data = payload.encode() if isinstance(payload, str) else payload
+        if opcode in (PING, PONG):
+            wire += frame(opcode, data)
+        else:
+            cuts = sorted(draw(st.lists(st.integers(0, len(data)), max_size=4)))
+            edges = [0, *cuts, len(data)]
+            for number, (start, end) in enumerate(pairwise(edges)):
+                last = number == len(edges) - 2
+                wire += frame(0 if number else opcode, data[start:end], fin=last)
+                if not last and draw(st.booleans()):
+                    wire += frame(PING, b"between")
+                    meaning.append((PING, b"between"))
+        meaning.append((opcode, payload))
+    return wire, meaning
+
+
+@given(wires(), st.integers(1, 5000))
+def test_messages_come_out_as_they_went_in(case: tuple[bytes, list[object]], pieces: int) -> None:
+    wire, meaning = case
+    assert read(wire, pieces=pieces if len(wire) < 5000 else max(pieces, 500)) == meaning
+
+
+@given(st.binary(max_size=200), st.integers(1, 50))
+def test_garbage_is_an_error_or_a_message(data: bytes, pieces: int) -> None:
+    with suppress(ProtocolError, LimitExceeded):
+        read(data, pieces=pieces, limit=100, fragments=3)
+
+
+@given(st.binary(max_size=130))
+def test_any_close_payload_is_a_close_or_an_error(payload: bytes) -> None:
+    with suppress(ProtocolError):
+        close = read_close(payload)
+        assert close.origin is Origin.PEER
+        assert close.code == 1005 if not payload else Close.sendable(close.code)
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536, 200_000])
+def test_every_form_of_length(size: int) -> None:
+    data = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    assert read(frame(BINARY, data), pieces=1000) == [(BINARY, data)]
+
+
+@pytest.mark.parametrize(
+    ("wire", "code"),
+    [
+        (frame(TEXT, b"x", mask=False), 1002),
+        (frame(TEXT, b"x", reserved=4), 1002),
+        (frame(TEXT, b"x", reserved=1), 1002),
+        (frame(3, b"x"), 1002),
+        (frame(7), 1002),
+        (frame(11), 1002),
+        (frame(15), 1002),
+        (frame(PING, b"x", fin=False), 1002),
+        (frame(CLOSE, b"\x03\xe8", fin=False), 1002),
+        (frame(PING, b"x" * 126), 1002),
+        (frame(0, b"x"), 1002),
+        (frame(0, b"x", fin=False), 1002),
+        (frame(TEXT, b"x", fin=False) + frame(BINARY, b"y"), 1002),
+        (frame(TEXT, b"x", fin=False) + frame(TEXT, b"y", fin=False), 1002),
+        (frame(TEXT, b"\xff"), 1007),
+        (frame(TEXT, b"\xed\xa0\x80"), 1007),
+        (frame(TEXT, b"\xe2\x82", fin=False) + frame(0, b""), 1007),
+        (b"\x82\xff" + (1 << 63).to_bytes(8, "big"), 1009),
+    ],
+)
+def test_broken_rules_have_the_right_code(wire: bytes, code: int) -> None:
+    assert code_of(wire) == code
+    assert code_of(wire, pieces=1) == code
+
+
+def test_a_fault_is_found_before_the_rest_comes() -> None:
+    assert code_of(frame(TEXT, b"caf\xff", fin=False)) == 1007, "in the first fragment"
+    assert code_of(b"\x81\x05") == 1002, "unmasked"
+    assert code_of(b"\x83\x80") == 1002, "unknown opcode"
+    assert code_of(b"\x89\xfe") == 1002, "long ping"
+
+
+def test_text_after_a_message_in_fragments_is_text_of_its_own() -> None:
+    wire = frame(TEXT, "é".encode()[:1], fin=False) + frame(0, "é".encode()[1:]) + frame(TEXT, b"e")
+    assert read(wire) == [(TEXT, "é"), (TEXT, "e")]
+
+
+def test_the_cap_on_message_bytes() -> None:
+    assert read(frame(BINARY, b"x" * 100), limit=100) == [(BINARY, b"x" * 100)]
+    assert code_of(frame(BINARY, b"x" * 101), limit=100) == 1009
+    halves = frame(TEXT, b"x" * 60, fin=False), frame(0, b"x" * 40), frame(0, b"x" * 41)
+    assert read(halves[0] + halves[1], limit=100) == [(TEXT, "x" * 100)]
+    assert code_of(halves[0] + halves[2], limit=100) == 1009
+    assert read(frame(PING, b"x" * 11), limit=10) == [(PING, b"x" * 11)], "for messages only"
+
+
+def test_the_cap_on_message_bytes_counts_each_message_anew() -> None:
+    wire = (frame(TEXT, b"x" * 60, fin=False) + frame(0, b"x" * 40)) * 3 + frame(TEXT, b"y" * 100)
+    assert len(read(wire, limit=100)) == 4
+
+
+def test_the_cap_on_fragments() -> None:
+    wire = frame(TEXT, fin=False) + frame(0, fin=False) * 2 + frame(PING) + frame(0)
+    assert read(wire, fragments=4) == [(PING, b""), (TEXT, "")]
+    with pytest.raises(LimitExceeded, match="fragments = 3"):
+        read(wire, fragments=3)
+
+
+def test_a_large_frame_is_read_in_large_pieces() -> None:
+    reader = FrameReader(LARGE, 1)
+    small = reader.wants
+    reader.feed(frame(BINARY, b"x" * LARGE)[:100])
+    assert reader.next() is None
+    assert small < reader.wants < LARGE, "but not so large that others have to wait"
+
+
+@pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 2000, 2999, 5000, 65_535])
+def test_a_close_code_that_may_not_be_sent_is_an_error(code: int) -> None:
+    with pytest.raises(ProtocolError):
+        read_close(code.to_bytes(2, "big"))
+
+
+def test_close_frames() -> None:
+    assert read_close(b"") == Close(1005, origin=Origin.PEER)
+    assert read_close(b"\x03\xe8bye") == Close(1000, "bye", origin=Origin.PEER)
+    assert close_frame(Close(1000, "bye")) == b"\x88\x05\x03\xe8bye"
+    assert close_frame(Close(1005)) == b"\x88\x00"
+    assert len(close_frame(Close(4000, "é" * 200))) <= 127
+
+
+def test_tornado_has_the_function_that_unmasks() -> None:
+    """It is private: a Tornado that moves or changes it must be noticed here first."""
+    unmask = frames.unmask  # pyright: ignore[reportPrivateImportUsage]
+    assert unmask(b"\x01\x02\x03\x04", b"abcde") == b"````d"

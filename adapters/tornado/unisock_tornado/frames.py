@@ -1,0 +1,202 @@
+"""RFC 6455 frames from a client: bytes in, messages and control frames out, without I/O.
+
+Tornado reads frames one field at a time, in a task of each connection, takes unmasked frames, any
+number of fragments and any close code, and cuts the connection without a word on most faults. So
+its frames are read here; the HTTP, TLS, sockets and buffers below stay Tornado's.
+"""
+
+from __future__ import annotations
+
+import codecs
+
+# Private, and what Tornado's own WebSockets use: its C code, or Python where there is none.
+from tornado.util import (
+    _websocket_mask as unmask,  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+)
+
+from unisock import Close, LimitExceeded, Message, Origin, ProtocolError
+from unisock.messages import printable
+
+__all__ = ["BINARY", "CLOSE", "PING", "PONG", "TEXT", "FrameReader", "close_frame", "read_close"]
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+"""Opcodes (RFC 6455 section 5.2)."""
+
+_WHOLE = frozenset({0x80 | TEXT, 0x80 | BINARY})
+_SMALL_READ, _LARGE_READ = 16_384, 262_144
+
+_Utf8Decoder = codecs.getincrementaldecoder("utf-8")
+
+
+class FrameReader:
+    """Puts a client's messages together.
+
+    :param message_bytes: the most bytes of one message
+    :param fragments: the most fragments of one message
+    """
+
+    __slots__ = (
+        "_data",
+        "_decoder",
+        "_fragments",
+        "_message_bytes",
+        "_need",
+        "_partial",
+        "_parts",
+        "_size",
+        "_start",
+    )
+
+    def __init__(self, message_bytes: int, fragments: int) -> None:
+        self._message_bytes = message_bytes
+        self._fragments = fragments
+        # The bytes that are being read, from `_start` on.
+        self._data = b""
+        self._start = 0
+        # An incomplete frame that has to grow to `_need` bytes.
+        self._partial: bytearray | None = None
+        self._need = 0
+        # The message whose fragments are coming, and its size.
+        self._parts: list[Message] | None = None
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._size = 0
+
+    @property
+    def wants(self) -> int:
+        """How many bytes to read next, at most: a lot only where a large frame is under way, so
+        that nobody keeps the loop to himself.
+        """
+        missing = 0 if self._partial is None else self._need - len(self._partial)
+        return max(_SMALL_READ, min(missing, _LARGE_READ))
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the wire; only when `next` has nothing left."""
+        if self._partial is not None:
+            self._partial += data
+            if len(self._partial) < self._need:
+                return
+            data, self._partial = bytes(self._partial), None
+        self._data, self._start = data, 0
+
+    def next(self) -> tuple[int, Message] | None:
+        """The next message or control frame as opcode and payload; `None` when bytes are missing.
+
+        After an error, nothing that follows can be understood.
+
+        :raises ProtocolError: the client broke a rule of RFC 6455
+        :raises LimitExceeded: ``message_bytes`` or ``fragments``
+        """
+        while True:
+            data, start = self._data, self._start
+            have = len(data) - start
+            if have < 2:
+                if have:
+                    self._wait_for(2)
+                return None
+            first, second = data[start], data[start + 1]
+            if first not in _WHOLE or second < 0x80 or self._parts is not None:
+                self._check(first, second)
+            size, body = second & 0x7F, start + 6
+            if size >= 126:
+                wide = 2 if size == 126 else 8
+                if have < 2 + wide:
+                    self._wait_for(2 + wide)
+                    return None
+                size = int.from_bytes(data[start + 2 : start + 2 + wide], "big")
+                body += wide
+            if self._size + size > self._message_bytes and not first & 0x08:
+                raise LimitExceeded("message_bytes", self._message_bytes, code=1009)
+            end = body + size
+            if end > len(data):
+                self._wait_for(end - start)
+                return None
+            payload = unmask(data[body - 4 : body], data[body:end])
+            self._start = end
+            if first == 0x82:
+                return BINARY, payload
+            if first == 0x81:
+                return TEXT, _text(payload)
+            if first & 0x08:
+                return first & 0x0F, payload
+            message = self._put_together(first, payload)
+            if message is not None:
+                return message
+
+    def _wait_for(self, size: int) -> None:
+        """Keep the rest until it has grown to ``size`` bytes."""
+        self._partial, self._need = bytearray(self._data[self._start :]), size
+        self._data, self._start = b"", 0
+
+    def _check(self, first: int, second: int) -> None:
+        """The rules of RFC 6455 sections 5.1, 5.2, 5.4 and 5.5 that a frame's first bytes show."""
+        opcode, final = first & 0x0F, first & 0x80
+        if second < 0x80:
+            raise ProtocolError("the frame is not masked")
+        if first & 0x70:
+            raise ProtocolError("a reserved bit is set")
+        if opcode & 0x08:
+            if opcode > PONG:
+                raise ProtocolError(f"there is no opcode {opcode}")
+            if not final:
+                raise ProtocolError("a control frame came in fragments")
+            if second & 0x7F > 125:
+                raise ProtocolError("a control frame has more than 125 bytes")
+        elif opcode > BINARY:
+            raise ProtocolError(f"there is no opcode {opcode}")
+        elif opcode and self._parts is not None:
+            raise ProtocolError("a message began inside another")
+        elif not opcode and self._parts is None:
+            raise ProtocolError("a fragment of no message")
+
+    def _put_together(self, first: int, payload: bytes) -> tuple[int, Message] | None:
+        """Add a fragment; the whole message if it was the last one."""
+        opcode, final = first & 0x0F, bool(first & 0x80)
+        parts = self._parts
+        if parts is None:
+            self._parts = parts = []
+            self._decoder = _Utf8Decoder() if opcode == TEXT else None
+        if len(parts) >= self._fragments:
+            raise LimitExceeded("fragments", self._fragments, code=1009)
+        decoder = self._decoder
+        parts.append(payload if decoder is None else _text(payload, decoder, final))
+        if not final:
+            self._size += len(payload)
+            return None
+        self._parts, self._decoder, self._size = None, None, 0
+        if decoder is None:
+            return BINARY, b"".join(part for part in parts if isinstance(part, bytes))
+        return TEXT, "".join(part for part in parts if isinstance(part, str))
+
+
+def _text(
+    payload: bytes, decoder: codecs.IncrementalDecoder | None = None, final: bool = True
+) -> str:
+    try:
+        return payload.decode() if decoder is None else decoder.decode(payload, final)
+    except UnicodeDecodeError:
+        raise ProtocolError("a text message is not UTF-8", code=1007) from None
+
+
+def read_close(payload: bytes) -> Close:
+    """What a client's close frame says (RFC 6455 section 5.5.1); 1005 if it says nothing.
+
+    :raises ProtocolError: the code may not be sent, or the reason is not UTF-8
+    """
+    if not payload:
+        return Close(1005, origin=Origin.PEER)
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or not Close.sendable(code):
+        raise ProtocolError("the close code is not valid")
+    try:
+        reason = payload[2:].decode()
+    except UnicodeDecodeError:
+        raise ProtocolError("the close reason is not UTF-8", code=1007) from None
+    return Close(code, reason, origin=Origin.PEER)
+
+
+def close_frame(close: Close) -> bytes:
+    """The close frame for this; an empty one for a code that is not to be sent, such as 1005."""
+    payload = b""
+    if Close.sendable(close.code):
+        payload = close.code.to_bytes(2, "big") + printable(close.reason).encode()
+    return bytes((0x88, len(payload))) + payload

@@ -1,0 +1,36 @@
+"""The table ``[options.websockets]`` of the configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from unisock.errors import ConfigError
+
+__all__ = ["Options", "read_options"]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What can be set for this adapter alone."""
+
+    compression: bool = False
+    """Agree to permessage-deflate (RFC 7692) where a client offers it."""
+    handshakes: Annotated[int, msgspec.Meta(ge=1)] = 4096
+    """Clients that may be in the middle of their request at once; one more, and the one that has
+    been at it for longest is cut off."""
+
+
+def read_options(table: dict[str, Any] | None) -> Options:
+    """The options in a table.
+
+    :raises ConfigError: a key is unknown, or a value is of the wrong kind
+    """
+    try:
+        # Lax: the environment and the command line have only text.
+        return msgspec.convert(table or {}, Options, strict=False)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$.")
+        key = ".".join(("options.websockets", *filter(None, [path.rstrip("`")])))
+        known = ", ".join(Options.__struct_fields__)
+        raise ConfigError(f"{key}: {message}; the options are: {known}", key=key) from error

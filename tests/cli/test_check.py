@@ -1,0 +1,135 @@
+"""``unisock check``"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from unisock.cli import main
+
+Check = Callable[..., tuple[int, dict[str, tuple[object, str]], str]]
+
+
+@pytest.fixture
+def check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Check:
+    """Exit code, settings as value and source by key, and what is said on standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def check(*arguments: str) -> tuple[int, dict[str, tuple[object, str]], str]:
+        with pytest.raises(SystemExit) as exit:
+            main(["check", *arguments])
+        seen = capsys.readouterr()
+        assert isinstance(exit.value.code, int)
+        rows = [line.split("\t") for line in seen.out.splitlines()]
+        return exit.value.code, {k: (json.loads(v), source) for k, v, source in rows}, seen.err
+
+    return check
+
+
+def test_each_setting_comes_with_its_source(
+    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unisock.toml").write_text(
+        'adapter = "memory"\n[listen]\nport = 1\n[[endpoints]]\npath = "/live"\ncodec = "text"\n'
+    )
+    (tmp_path / "pyproject.toml").write_text("[tool.unisock.listen]\nport = 2\nbacklog = 7\n")
+    monkeypatch.setenv("UNISOCK_LISTEN_PORT", "3")
+    monkeypatch.setenv("UNISOCK_ORIGINS", "https://a.example, https://b.example")
+    code, settings, _ = check("--port", "4", "--set", "limits.message_bytes=4096")
+    assert code == 0
+    assert settings["adapter"] == ("memory", "unisock.toml")
+    assert settings["listen.backlog"] == (7, "pyproject.toml [tool.unisock]")
+    assert settings["listen.port"] == (4, "command line")
+    assert settings["limits.message_bytes"] == (4096, "command line, --set")
+    origins = ["https://a.example", "https://b.example"]
+    assert settings["origins"] == (origins, "UNISOCK_ORIGINS")
+    assert settings["endpoints./live.codec"] == ("text", "unisock.toml")
+    assert settings["endpoints./live.dialect"] == ("plain", "default")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "key", "value"),
+    [
+        ("limits.message_bytes=4096", "limits.message_bytes", 4096),
+        ("heartbeat.interval=2.5", "heartbeat.interval", 2.5),
+        ("listen.tls.certificate=", "listen.tls.certificate", None),
+        ("origins=https://a.example,https://b.example", "origins", 2),
+        ('origins=["https://a.example"]', "origins", 1),
+        ("plugins=rooms", "plugins", 1),
+        ('endpoints=[{"path": "/a", "codec": "raw"}]', "endpoints./a.codec", "raw"),
+        ("options.rooms.max_rooms=5", "options.rooms.max_rooms", 5),
+    ],
+)
+def test_set_takes_any_setting(check: Check, assignment: str, key: str, value: object) -> None:
+    code, settings, said = check("--adapter", "memory", "--set", assignment)
+    if value is None:
+        assert code == 2, said
+        assert "listen" in said
+        return
+    found, source = settings[key]
+    assert (len(found) if isinstance(found, list) else found) == value
+    assert source == "command line, --set"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--set", "limits.mesage_bytes=1"], "did you mean message_bytes?"),
+        (["--set", "limits.message_bytes=many"], "limits.message_bytes: Expected `int`"),
+        (["--set", "limits.message_bytes=-1"], "message_bytes must be more than 0"),
+        (["--set", "limits.message_bytes"], "write it as KEY=VALUE"),
+        (["--set", "..=1"], "write it as KEY=VALUE"),
+        (["--set", "endpoints=[{]"], "--set endpoints: not JSON"),
+        (["--adapter", "tornadoo"], "Did you mean 'tornado'?"),
+        (["--adapter", "memory", "--unix", "x.sock"], "cannot listen with unix"),
+        (["--set", "plugins=romms"], "no plugin 'romms' is installed"),
+        (["--set", 'endpoints=[{"path": "/a", "codec": "xml"}]'], "endpoint /a: no codec 'xml'"),
+    ],
+)
+def test_what_is_wrong_is_exit_code_2_and_one_sentence(
+    check: Check, arguments: list[str], sentence: str
+) -> None:
+    code, settings, said = check(*arguments)
+    assert (code, settings) == (2, {})
+    assert sentence in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        (["--port", "8123"], "http://127.0.0.1:8123"),
+        (["--host", "::1", "--port", "0"], "http://[::1], at a free port"),
+        (["--unix", "live.sock"], "http+unix:live.sock"),
+        (["--adapter", "memory"], "within the process"),
+    ],
+)
+def test_it_says_where_it_would_listen(check: Check, arguments: list[str], where: str) -> None:
+    code, _, said = check(*arguments)
+    assert code == 0
+    assert where in said
+    assert "warning" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--host", "0.0.0.0"], "can be reached from elsewhere, and there is no TLS"),
+        (["--host", "192.0.2.1"], "can be reached from elsewhere, and there is no TLS"),
+        (["--set", "origins=*"], "lets every web page connect to /ws"),
+        (["--set", 'endpoints=[{"path": "/a", "origins": ["*"]}]'], "every web page connect to /a"),
+        (["--set", "trusted_proxies=0.0.0.0/0"], "any client can invent its address"),
+        (["--set", "heartbeat.interval=0"], "connections that broke without a word stay"),
+        (["--set", "drain_seconds=0"], "a restart cuts clients off"),
+    ],
+)
+def test_what_may_not_be_meant_is_a_warning(
+    check: Check, arguments: list[str], sentence: str
+) -> None:
+    code, _, said = check(*arguments)
+    assert code == 0
+    (warning,) = [line for line in said.splitlines() if line.startswith("warning: ")]
+    assert sentence in warning

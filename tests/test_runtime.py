@@ -1,0 +1,84 @@
+"""Tasks and timers of a running server."""
+
+import sys
+
+import anyio
+import pytest
+
+from unisock.errors import ConfigError
+from unisock.runtime import TaskRuntime, running_backend, task_group
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_timers_go_off_and_a_sooner_one_wakes_the_sleeper() -> None:
+    runtime = TaskRuntime()
+    log: list[str] = []
+    soon = anyio.Event()
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            runtime.start(group)
+            runtime.timers.call_later(1000, lambda: log.append("late"))
+            await anyio.wait_all_tasks_blocked()
+            runtime.timers.call_later(0.01, soon.set)
+            await soon.wait()
+            group.cancel_scope.cancel()
+    assert log == []
+
+
+async def test_one_tasks_failure_is_not_the_servers(caplog: pytest.LogCaptureFixture) -> None:
+    runtime = TaskRuntime()
+    done: list[str] = []
+
+    async def fail() -> None:
+        raise ValueError("mine alone")
+
+    async def work(name: str) -> None:
+        await anyio.lowlevel.checkpoint()
+        done.append(name)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            runtime.start(group)
+            runtime.spawn(fail)
+            runtime.spawn(work, "x")
+            await anyio.wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+    assert done == ["x"]
+    assert "mine alone" in caplog.text
+
+
+async def test_a_server_that_does_not_run_takes_no_tasks() -> None:
+    with pytest.raises(ConfigError, match="async with server"):
+        TaskRuntime().spawn(anyio.lowlevel.checkpoint)
+
+
+async def test_a_single_error_comes_out_as_itself() -> None:
+    async def fail() -> None:
+        try:
+            raise KeyError("first")
+        except KeyError as error:
+            raise ValueError("then") from error
+
+    with pytest.raises(ValueError, match="then") as caught:
+        async with task_group() as group:
+            group.start_soon(fail)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+async def test_two_errors_stay_together() -> None:
+    async def fail() -> None:
+        raise ValueError
+
+    async def fail_twice() -> None:
+        async with task_group() as group:
+            group.start_soon(fail)
+            group.start_soon(fail)
+
+    with pytest.raises(BaseExceptionGroup):
+        await fail_twice()
+
+
+async def test_which_loop_runs(anyio_backend_name: str) -> None:
+    assert running_backend() == anyio_backend_name
+    assert anyio_backend_name in sys.modules

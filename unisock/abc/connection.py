@@ -1,0 +1,141 @@
+"""What carries messages, and what hears them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+
+from ..framing import Framing
+from ..handshake import Handshake
+from ..limits import Overflow
+from ..messages import Close, Message, Sent, Wire
+from ..timers import Timers
+
+__all__ = ["NOBODY", "Connection", "Receiver", "Runtime"]
+
+
+class Runtime(ABC):
+    """What a running server lends to its parts."""
+
+    timers: Timers
+
+    @abstractmethod
+    def spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Run ``await function(*args)`` beside all else, until it ends or the server stops.
+
+        May be called from any callback of the event loop. An exception out of the function is
+        logged and goes no further.
+        """
+
+
+class Receiver(ABC):
+    """Where a connection pushes what arrives."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def on_message(self, message: Message) -> None:
+        """One whole message, in order. Never raises."""
+
+    @abstractmethod
+    def on_close(self, close: Close) -> None:
+        """The connection has ended: once, after the last message. Never raises."""
+
+
+class _Nobody(Receiver):
+    """Hears for a connection until it is let in."""
+
+    __slots__ = ()
+
+    def on_message(self, message: Message) -> None: ...
+
+    def on_close(self, close: Close) -> None: ...
+
+
+NOBODY: Receiver = _Nobody()
+
+
+class Connection(ABC):
+    """A session's message pipe: long-lived, ordered, whatever carries it.
+
+    Adapters and protocols derive from `unisock.connection.BufferedConnection`, which has the
+    bounded outbox; a channel, a connection made from a connection, derives from this class.
+
+    :ivar handshake: the request that opened it
+    :ivar framing: how its messages are put on the wire; it may change when the transport does
+    :ivar receiver: where messages go
+    :ivar closed: how it ended; `None` while it lives
+    :ivar latency: the last measured round trip in seconds; `None` before the first
+    """
+
+    __slots__ = ("closed", "framing", "handshake", "latency", "receiver")
+
+    framing: Framing
+
+    def __init__(self, handshake: Handshake, framing: Framing) -> None:
+        self.handshake = handshake
+        self.framing = framing
+        self.receiver: Receiver = NOBODY
+        self.closed: Close | None = None
+        self.latency: float | None = None
+
+    @property
+    def closing(self) -> Close | None:
+        """How it ends or has ended: there from the first call of `close` or `fail` on."""
+        return self.closed
+
+    def attach(self, receiver: Receiver) -> None:
+        """Deliver to this receiver from now on, at once if the connection is closed already."""
+        if self.closed is None:
+            self.receiver = receiver
+        else:
+            receiver.on_close(self.closed)
+
+    def write(self, wire: Wire, overflow: Overflow | None = None) -> Sent:
+        """Send a message, or several that belong together, without waiting.
+
+        :raises EncodeError: the session cannot carry it
+        """
+        return self.put(self.framing.frames(wire), overflow)
+
+    @abstractmethod
+    def put(self, frame: Wire, overflow: Overflow | None = None) -> Sent:
+        """Send what `framing` made of a wire, all of it or nothing, without waiting.
+
+        :param overflow: what to do when the outbox is full; the endpoint's policy unless given.
+            With `Overflow.WAIT` the frame is not taken and not counted as dropped: `drain`, and
+            try again.
+        """
+
+    @abstractmethod
+    async def drain(self) -> None:
+        """Wait until the outbox is empty and the driver takes more.
+
+        :raises ConnectionClosed: the connection ended, or ends meanwhile
+        """
+
+    @abstractmethod
+    def close(self, close: Close) -> None:
+        """Start to close: what was sent before goes first. Does nothing the second time.
+
+        The end comes through `Receiver.on_close`, within ``limits.close_seconds``.
+        """
+
+    @abstractmethod
+    def fail(self, close: Close) -> None:
+        """Cut the connection at once; it ends with ``close``."""
+
+    @abstractmethod
+    async def wait_closed(self) -> None:
+        """Wait for the end."""
+
+    def watch(self) -> None:  # noqa: B027 - not every connection has a heartbeat
+        """Begin to watch for silence. The gate calls it when it has let the connection in."""
+
+    @abstractmethod
+    def pause_reading(self) -> None:
+        """Deliver no message after this call until `resume_reading`; let the peer feel it."""
+
+    @abstractmethod
+    def resume_reading(self) -> None:
+        """Deliver again, beginning with what was held back."""

@@ -1,0 +1,100 @@
+"""The commands by name, and what an exit code means."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from ..errors import ConfigError, UnisockError
+from .output import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USAGE, Context, complain
+
+__all__ = ["run", "unisock"]
+
+COMMANDS = {
+    "serve": "Serve an application.",
+    "demo": "Serve a chat, to see unisock at work.",
+    "check": "Show the settings in force, and what is wrong with them.",
+    "adapters": "List the installed adapters and what they can do.",
+}
+"""Each command with its line in the list, so that the list needs no command imported."""
+
+
+class Commands(click.Group):
+    """Imports a command when it is asked for."""
+
+    context_class = Context
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f".{cmd_name.replace('-', '_')}", __package__)
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there is: {', '.join(COMMANDS)}"
+            ctx.fail(f"no command {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([*COMMANDS.items()])
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""\b
+Examples:
+  unisock demo --adapter tornado
+  unisock serve app:server --port 8001
+  unisock check app:server
+  unisock adapters --json
+
+\b
+Exit codes:
+  0    all went well
+  1    it failed: the application raised, a part is broken
+  2    it was not asked for rightly: wrong usage, wrong configuration
+  130  interrupted before it began to serve
+""",
+)
+@click.version_option(package_name="unisock", message="%(prog)s %(version)s")
+def unisock() -> None:
+    """Write a real-time application once; choose by configuration who owns the socket."""
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; whatever happens becomes an exit code, and one line on standard error."""
+    try:
+        code = unisock.main(
+            None if arguments is None else [*arguments], "unisock", standalone_mode=False
+        )
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except ConfigError as error:
+        complain(str(error))
+        code = EXIT_USAGE
+    except UnisockError as error:
+        complain(str(error))
+        code = EXIT_FAILURE
+    except (click.Abort, KeyboardInterrupt):
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has seen enough. Python would complain once more while it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_FAILURE
+    raise SystemExit(code if isinstance(code, int) else 0)

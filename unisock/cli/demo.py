@@ -1,0 +1,103 @@
+"""``unisock demo``"""
+
+from __future__ import annotations
+
+import webbrowser
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+from anyio.abc import TaskStatus
+
+from .. import launch
+from ..config import Settings
+from ..errors import UnisockError
+from ..handshake import Address
+from ..server import Server
+from .options import apply, server_options
+from .output import Command, say
+from .serve import refuse_memory
+from .target import example, load_file
+
+__all__ = ["command"]
+
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+@click.command(
+    "demo",
+    cls=Command,
+    epilog="""\b
+Examples:
+  unisock demo
+  unisock demo --adapter tornado --port 8001 --open
+  unisock demo --host 0.0.0.0
+""",
+)
+@server_options
+@click.option("--open", "look", is_flag=True, help="Open the page in your browser.")
+def command(look: bool, **options: Any) -> None:
+    """Serve a chat: rooms, private messages, and a live feed of what the server does.
+
+    Open the address that it prints in two windows. Stop it and start it with another adapter: the
+    open pages come back by themselves.
+    """
+    server = load_file(example("chat.py")).server
+    apply(server, options)
+    refuse_memory(server)
+
+    def invite(addresses: Sequence[Address]) -> None:
+        url = page(server.settings, addresses)
+        if url is None:
+            return
+        say(f"the chat is at {url} – open it in two windows; Ctrl-C ends it")
+        if look and not webbrowser.open(url):
+            say("no browser was found to open it", colour="yellow")
+
+    launch.run(Announced(server, invite), ())
+
+
+def page(settings: Settings, addresses: Sequence[Address]) -> str | None:
+    """The address for a browser on this machine; `None` for a Unix socket."""
+    host, port = addresses[0]
+    if not port:
+        return None
+    scheme = "http" if settings.listen.tls is None else "https"
+    return f"{scheme}://{Address(EVERYWHERE.get(host, host), port)}/"
+
+
+class Announced:
+    """A server that tells where it listens, as `launch.run` takes it."""
+
+    def __init__(self, server: Server, tell: Callable[[Sequence[Address]], None]) -> None:
+        self._server = server
+        self._tell = tell
+
+    @property
+    def settings(self) -> Settings:
+        return self._server.settings
+
+    def override(self, source: str, settings: Mapping[str, Any]) -> None:
+        self._server.override(source, settings)
+
+    async def serve(self, *, task_status: TaskStatus[tuple[Any, ...]]) -> None:
+        await self._server.serve(task_status=_Told(task_status, self._tell))
+
+    async def drain(self, deadline: float | None = None) -> None:
+        await self._server.drain(deadline)
+
+
+class _Told(TaskStatus[tuple[Any, ...]]):
+    def __init__(
+        self,
+        inner: TaskStatus[tuple[Any, ...]],
+        tell: Callable[[Sequence[Address]], None],
+    ) -> None:
+        self._inner = inner
+        self._tell = tell
+
+    def started(self, value: tuple[Any, ...] | None = None) -> None:
+        if value is None:
+            raise UnisockError("the server did not say where it listens")
+        self._inner.started(value)
+        self._tell(value)

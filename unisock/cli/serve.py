@@ -1,0 +1,57 @@
+"""``unisock serve``"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .. import launch
+from ..errors import ConfigError
+from ..memory import MemoryAdapter
+from ..server import Server
+from .options import apply, as_arguments, server_options
+from .output import Command
+from .target import load_server, source_folder
+
+__all__ = ["command", "refuse_memory"]
+
+
+@click.command(
+    "serve",
+    cls=Command,
+    epilog="""\b
+Examples:
+  unisock serve app:server
+  unisock serve shop/live.py --adapter tornado --port 8001 --reload
+  unisock serve app --set limits.message_bytes=4096 --set origins=https://example.com
+""",
+)
+@click.argument("target", metavar="MODULE:SERVER")
+@server_options
+@click.option("--reload", is_flag=True, help="Start anew when a *.py file or unisock.toml changes.")
+def command(target: str, reload: bool, **options: Any) -> None:
+    """Serve the application in a module or a .py file.
+
+    SERVER is the name of its unisock.Server there, `server` unless given. SIGINT and SIGTERM let
+    clients leave in good order; a second one stops at once.
+    """
+    if reload:
+        from .reload import keep_serving
+
+        keep_serving(["serve", *as_arguments(options), "--", target], source_folder(target))
+        return
+    server = load_server(target)
+    apply(server, options)
+    refuse_memory(server)
+    launch.run(server, ())
+
+
+def refuse_memory(server: Server) -> None:
+    """:raises ConfigError: nobody could connect"""
+    if isinstance(server.adapter, MemoryAdapter):
+        raise ConfigError(
+            "the adapter 'memory' serves within a process and has no port; choose another with "
+            "--adapter, `unisock adapters` lists them",
+            key="adapter",
+        )

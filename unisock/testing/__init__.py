@@ -1,0 +1,5 @@
+"""For tests: of applications (`unisock.testing.fixtures`), of adapters
+(`unisock.testing.adapters`) and of plugins (`unisock.testing.plugins`).
+
+Install with ``pip install "unisock[testing]"``. Importing this package imports none of them.
+"""

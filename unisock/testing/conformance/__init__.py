@@ -1,0 +1,1 @@
+"""The parts of `unisock.testing.adapters.AdapterSuite`, by subject."""
