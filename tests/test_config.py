@@ -14,6 +14,7 @@ from unisock.config import Endpoint, Listen, Settings, Source, Tls, load, read_s
 from unisock.errors import ConfigError
 from unisock.limits import Overflow
 from unisock.server import Server
+from unisock.testing.certificates import Certificates
 
 
 def wrong(table: Any, source: str = "unisock.toml") -> ConfigError:
@@ -212,6 +213,7 @@ def test_a_variable_that_means_nothing(name: str, text: str, told: str, tmp_path
         ({"endpoints": "/ws"}, "endpoints", "Expected `array`"),
         ({"endpoints": [1]}, "endpoints[0]", "Expected `object`"),
         ({"endpoints": [{"codec": "raw"}]}, "endpoints[0]", "path"),
+        ({"endpoints": [{"path": "/a"}, {"path": "/a"}]}, "endpoints", "/a is there twice"),
         ({"endpoints": [{"path": "ws"}]}, "endpoints[0]", "begins with /"),
         ({"endpoints": [{"path": "/ws?x"}]}, "endpoints[0]", "no ?"),
         ({"endpoints": [{"path": "/ws/"}]}, "endpoints[0]", "write /ws"),
@@ -280,7 +282,18 @@ def test_path_objects_are_welcome_and_strangers_are_not(tmp_path: Path) -> None:
         Server(folder=None, listen=object())
 
 
+def test_a_table_that_is_none_is_named() -> None:
+    assert "must be a table" in str(wrong([], "pyproject.toml"))
+
+
 # TLS files
+
+
+def test_tls_files_that_fit(tmp_path: Path) -> None:
+    files = Certificates().write(tmp_path)
+    assert Tls(**files).context().verify_mode is ssl.CERT_NONE
+    demanding = Tls(**files, client_ca=files["certificate"]).context()
+    assert demanding.verify_mode is ssl.CERT_REQUIRED
 
 
 def test_tls_files_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:

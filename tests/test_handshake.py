@@ -230,7 +230,10 @@ names = st.sampled_from(
 values = st.binary(max_size=80).map(lambda raw: raw.decode("latin-1")) | st.text(max_size=40)
 
 
-@given(target=values, headers=st.lists(st.tuples(names, values), max_size=8), peer=values)
+peers = st.ip_addresses().map(str) | st.sampled_from(["unix", "fe80::1%eth0", "::ffff:1.2.3.4"])
+
+
+@given(target=values, headers=st.lists(st.tuples(names, values), max_size=8), peer=peers)
 def test_no_bytes_of_a_client_raise(target: str, headers: list[tuple[str, str]], peer: str) -> None:
     handshake = Handshake(target=target, headers=headers, peer=Address(peer))
     TrustedProxies(["10.0.0.0/8", "::/0", "0.0.0.0/0", "unix"]).apply(handshake)

@@ -12,7 +12,7 @@ from unisock import hookspecs
 from unisock.errors import ConfigError, NotInstalled
 from unisock.hookspecs import Register, hookimpl
 from unisock.memory import MemoryAdapter, Refused
-from unisock.messages import Ack, Event
+from unisock.messages import Ack, Event, Packet
 from unisock.pipeline import DROP
 from unisock.plugins import Plugins
 from unisock.server import Server
@@ -210,6 +210,10 @@ async def test_transforms_of_the_application_come_before_those_of_plugins(
         assert await peer.receive() == "x a b c d"
 
 
+class Unwanted(Packet, frozen=True):
+    """Nobody takes it, and nobody minds."""
+
+
 async def test_a_plugin_takes_packets_of_its_kind(serving: Serving) -> None:
     got: list[Any] = []
 
@@ -223,7 +227,7 @@ async def test_a_plugin_takes_packets_of_its_kind(serving: Serving) -> None:
     async with serving(server) as memory:
         await memory.connect()
         [spark] = server.hub
-        for packet in (Event("one"), Ack(2), Event("three")):
+        for packet in (Event("one"), Ack(2), Event("three"), Unwanted()):
             spark.on_packet(packet)
         await anyio.wait_all_tasks_blocked()
     assert got == [Event("one"), Ack(2), Event("three")]
@@ -249,6 +253,17 @@ def test_a_plugin_is_found_by_its_class() -> None:
     assert server.plugin(Recorder) is server.plugin(Special) is recorder
     with pytest.raises(ConfigError, match=r"no Lab plugin: .*Server\(plugins=\[…\]\)"):
         server.plugin(Lab)
+
+
+def test_a_plugin_by_name_is_the_one_that_was_made_in_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("unisock.plugins.look_up", lambda kind, name: Recorder)
+    recorder = Recorder()
+    assert make(recorder, "recorder").plugin(Recorder) is recorder
+    server = make(recorder, "recorder", options={"recorder": {"name": "x"}})
+    with pytest.raises(ConfigError, match=r"options\.recorder: .*made in code"):
+        server.plugin(Recorder)
 
 
 def test_two_servers_share_nothing() -> None:

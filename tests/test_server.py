@@ -65,6 +65,17 @@ def test_an_endpoint_of_the_code_is_completed_by_the_file(tmp_path: Path) -> Non
     assert [(e.path, e.codec) for e in server.settings.endpoints] == [("/a", "raw"), ("/b", "json")]
 
 
+def test_an_endpoint_may_be_declared_again() -> None:
+    server = Server(folder=None, endpoints=[{"path": "/a", "codec": "raw"}])
+    server.endpoint("/a", dialect="plain")
+    server.endpoint("/a", subprotocols=["x"])
+    [endpoint] = server.settings.endpoints
+    assert (endpoint.codec, endpoint.subprotocols) == ("raw", ("x",))
+    server.endpoint("/b", codek="raw")
+    with pytest.raises(ConfigError, match=r"^endpoint\('/b'\): endpoints\[1\]\.codek: .*codec\?"):
+        _ = server.settings
+
+
 def test_the_default_endpoint() -> None:
     assert [endpoint.path for endpoint in Server(folder=None).settings.endpoints] == ["/ws"]
 

@@ -21,7 +21,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     binary: bool = True
     """Messages may be `bytes`."""
     close_codes: bool = True
-    """The client's close code and reason arrive, and ours reach the client."""
+    """The client's close code and reason arrive. Ours reach the client with every adapter."""
     ping: bool = True
     """A silent client can be asked whether it lives, and its answer is noticed."""
     subprotocols: bool = True
@@ -33,6 +33,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     compression: bool = False
     """permessage-deflate (RFC 7692) can be turned on."""
     tls: bool = True
+    """It can serve ``https`` and ``wss``."""
     unix: bool = True
+    """It can listen on a Unix socket."""
     mount: bool = False
     """It can be mounted into an application of its framework."""

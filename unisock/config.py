@@ -258,9 +258,10 @@ def from_text(path: Sequence[str], text: str) -> dict[str, Any]:
                 raise ConfigError(f"not JSON: {error}", key=".".join(path)) from error
     elif tuple(path) in (("plugins",), ("origins",), ("trusted_proxies",)):
         value = [item.strip() for item in text.split(",") if item.strip()]
+    table: Any = value
     for key in reversed(path):
-        value = {key: value}
-    return value
+        table = {key: table}
+    return cast("dict[str, Any]", table)
 
 
 def _is_text(path: Sequence[str]) -> bool:
@@ -304,16 +305,20 @@ def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
 
 
 def _merge_endpoints(below: object, above: object) -> object:
-    """Endpoints merged by their path; what is no list of tables is left for the validation."""
+    """Endpoints merged by their path. What is no list of tables, or has a path twice, is left as it
+    is for the validation.
+    """
     merged: dict[str, dict[str, Any]] = {}
     for endpoints in (below, above):
         if not isinstance(endpoints, list | tuple):
             return endpoints
+        here: set[str] = set()
         for endpoint in cast("Sequence[object]", endpoints):
-            if not isinstance(endpoint, Mapping):
+            path = repr(cast("Any", endpoint).get("path")) if isinstance(endpoint, Mapping) else ""
+            if not path or path in here:
                 return cast("object", endpoints)
-            table = cast("Mapping[str, Any]", endpoint)
-            _merge(merged.setdefault(repr(table.get("path")), {}), table)
+            here.add(path)
+            _merge(merged.setdefault(path, {}), cast("Mapping[str, Any]", endpoint))
     return list(merged.values())
 
 

@@ -20,6 +20,9 @@ from .pipeline import DROP, Pipeline
 
 __all__ = ["DONE", "Recipient"]
 
+# To read a member of an enum from its class costs as much as to write a message.
+_SENT, _WAIT = Sent.SENT, Overflow.WAIT
+
 
 class Recipient(ABC):
     """The half of a Spark that sends: who the client is, and how to reach it.
@@ -103,15 +106,15 @@ class Recipient(ABC):
             if self.pipeline.outgoing_async:
                 outcome = _Outcome()
                 self._outgoing_lane().add(self._send_transformed, (item, outcome))
-                return cast("CoroutineType[Any, Any, None]", outcome.wait())
+                return _coroutine(outcome.wait())
             item = self.transform(item)
             if item is DROP:
                 return DONE
         wire = self.encoder.encode_data(item)
-        sent = self.connection.write(wire, Overflow.WAIT)
-        if sent is Sent.SENT:
+        sent = self.connection.write(wire, _WAIT)
+        if sent is _SENT:
             return DONE
-        return cast("CoroutineType[Any, Any, None]", self._wait(wire, sent))
+        return _coroutine(self._wait(wire, sent))
 
     def send_nowait(self, item: Any, overflow: Overflow | None = None) -> Sent:
         """Send a payload without ever waiting.
@@ -139,7 +142,7 @@ class Recipient(ABC):
         :raises ConnectionClosed: the client is gone
         """
         wire = self.encoder.encode(packet)
-        await self._wait(wire, self.connection.write(wire, Overflow.WAIT))
+        await self._wait(wire, self.connection.write(wire, _WAIT))
 
     def send_packet_nowait(self, packet: Packet, overflow: Overflow | None = None) -> Sent:
         """Send a packet as it is, past the transforms, without ever waiting.
@@ -182,11 +185,11 @@ class Recipient(ABC):
     async def _wait(self, wire: Wire, sent: Sent) -> None:
         """Wait until a wire is in the driver's hands that the outbox took, or did not."""
         connection = self.connection
-        while sent is not Sent.SENT:
+        while sent is not _SENT:
             await connection.drain()
             if sent is Sent.QUEUED:
                 return
-            sent = connection.write(wire, Overflow.WAIT)
+            sent = connection.write(wire, _WAIT)
 
     def transform(self, item: Any) -> Any:
         """The payload after the outgoing transforms, all of them sync, or `DROP`."""
@@ -203,7 +206,7 @@ class Recipient(ABC):
             item = await Pipeline.transform(self.pipeline.outgoing, self, item)
             if item is not DROP:
                 wire = self.encoder.encode_data(item)
-                await self._wait(wire, self.connection.write(wire, Overflow.WAIT))
+                await self._wait(wire, self.connection.write(wire, _WAIT))
         except Exception as caught:
             error = caught
         if outcome is not None:
@@ -239,6 +242,11 @@ class _Done(Coroutine[Any, Any, None]):
 
 
 DONE = cast("CoroutineType[Any, Any, None]", _Done())
+
+
+def _coroutine(waiting: Coroutine[Any, Any, None]) -> CoroutineType[Any, Any, None]:
+    # What `async def` gives is a CoroutineType to one type checker and a Coroutine to another.
+    return cast("CoroutineType[Any, Any, None]", waiting)
 
 
 class _Outcome:

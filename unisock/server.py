@@ -181,10 +181,8 @@ class Server(EndpointHandlers):
         :raises ConfigError: a file or a variable cannot be read
         """
         files = [] if self._folder is None else read_sources(self._folder)
-        arguments = dict(self._arguments)
-        if self._declared:
-            arguments["endpoints"] = [*arguments.get("endpoints", ()), *self._declared]
-        return [*files, ("Server(…)", arguments), *self._overrides]
+        declared = [(f"endpoint({own['path']!r})", {"endpoints": [own]}) for own in self._declared]
+        return [*files, ("Server(…)", self._arguments), *declared, *self._overrides]
 
     @property
     def settings(self) -> Settings:

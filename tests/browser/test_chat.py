@@ -250,6 +250,17 @@ def test_a_second_window_of_the_same_person_takes_over(page_url: str, open_windo
     ada.notices("Connected again")
 
 
+def test_what_is_half_written_stays_with_whom_it_is_for(page_url: str, open_window: Open) -> None:
+    ada, _ = open_window(page_url, "Ada"), open_window(page_url, "Bob")
+    box = ada.page.get_by_label("Message", exact=True)
+    ada.person("Bob").click()
+    box.fill("a secret")
+    ada.room("lobby").click()
+    expect(box).to_have_value("")
+    ada.person("Bob").click()
+    expect(box).to_have_value("a secret")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_has_all_of_it_without_scrolling_sideways(
     page_url: str, scheme: str, open_window: Open

@@ -79,7 +79,7 @@ def test_set_takes_any_setting(check: Check, assignment: str, key: str, value: o
     [
         (["--set", "limits.mesage_bytes=1"], "did you mean message_bytes?"),
         (["--set", "limits.message_bytes=many"], "limits.message_bytes: Expected `int`"),
-        (["--set", "limits.message_bytes=-1"], "message_bytes must be more than 0"),
+        (["--set", "limits.message_bytes=-1"], "limits.message_bytes: "),
         (["--set", "limits.message_bytes"], "write it as KEY=VALUE"),
         (["--set", "..=1"], "write it as KEY=VALUE"),
         (["--set", "endpoints=[{]"], "--set endpoints: not JSON"),

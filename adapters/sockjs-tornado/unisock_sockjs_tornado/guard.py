@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -24,6 +25,8 @@ from .library import PreflightHandler
 from .router import Router
 
 __all__ = ["Admitting", "Guarded", "Plain", "handshake_of", "write"]
+
+log = logging.getLogger("unisock.sockjs-tornado")
 
 SESSION_ID_BYTES = 128
 NO_STORE = "no-store, no-cache, no-transform, must-revalidate, max-age=0"
@@ -106,7 +109,12 @@ class Guarded(RequestHandler):
         :raises HandshakeRejected: the request is refused
         """
         if not self.gate.welcomes(self.handshake):
-            raise HandshakeRejected(f"origin {self.handshake.origin} is not allowed")
+            raise self.denied(f"origin {self.handshake.origin} is not allowed")
+
+    def denied(self, reason: str, status: int = 403) -> HandshakeRejected:
+        """A refusal that the gate does not know of, and so does not report."""
+        log.info("%r: refused with %d: %s", self.handshake, status, printable(reason, 200))
+        return HandshakeRejected(reason, status=status)
 
     def refuse(self, rejection: HandshakeRejected) -> None:
         """Turn the client away."""

@@ -19,8 +19,8 @@ from unisock import Close, LimitExceeded, Limits, ProtocolError
 
 __all__ = ["StrictProtocol"]
 
-CLOSE = 8
-"""The opcode of a close frame (RFC 6455 section 5.2)."""
+TEXT, CLOSE = 1, 8
+"""Opcodes (RFC 6455 section 5.2)."""
 _HEADER, _LENGTH, _REST = range(3)
 
 Fault = ProtocolError | LimitExceeded
@@ -61,6 +61,14 @@ class StrictProtocol(WebSocketProtocol13):
                 code = 1002
         super().close(code, reason)
 
+    def send_text(self, text: str) -> asyncio.Future[None]:
+        """Send a message, without the task that tornado's ``write_message`` makes for each.
+
+        :returns: done, at once, if the kernel has taken it all
+        :raises StreamClosedError: the connection is closed
+        """
+        return self._write_frame(True, TEXT, text.encode())
+
     async def _receive_frame(self) -> None:
         if self._deaf:
             # To close with unread bytes would reset the connection, and the client would not see
@@ -78,7 +86,9 @@ class StrictProtocol(WebSocketProtocol13):
                     self.stream.socket.shutdown(socket.SHUT_WR)
 
     async def _read_bytes(self, n: int) -> bytes:
-        data = await super()._read_bytes(n)
+        # As tornado has it, without a call in between: it is called four times for each frame.
+        data = await self.stream.read_bytes(n)
+        self._wire_bytes_in += n
         if self._stage == _HEADER:
             self._check_header(data[0], data[1])
         elif self._stage == _LENGTH:

@@ -8,7 +8,7 @@ import json
 import re
 from asyncio import Future
 
-from unisock import Close, HandshakeRejected, Origin
+from unisock import Close, Origin
 from unisock.connection import LOST
 
 from .connection import SOCKJS
@@ -45,12 +45,12 @@ class Receiver(Admitting, Plain, PollingTransportBase):
         await super().check()
         id = self.path_kwargs["session_id"]
         if len(id) > SESSION_ID_BYTES:
-            raise HandshakeRejected("the session id is too long", status=404)
+            raise self.denied("the session id is too long", 404)
         self._found = self.server.get_session(id)
         if self._found is None:
             await self.admit()
         elif not self._found.belongs_to(self.handshake):
-            raise HandshakeRejected("this session is not yours")
+            raise self.denied("this session belongs to another address")
 
     def _attach_session(self, session_id: str, start_heartbeat: bool = False) -> bool:
         session = self._found or self.server.get_session(session_id)
@@ -181,9 +181,9 @@ class _Callback(Receiver):
     async def check(self) -> None:
         callback = self.get_query_argument("c", "")
         if not callback:
-            raise HandshakeRejected('"callback" parameter required', status=500)
+            raise self.denied('"callback" parameter required', 500)
         if not re.fullmatch(r"[A-Za-z0-9_.]{1,32}", callback):
-            raise HandshakeRejected('invalid "callback" parameter', status=500)
+            raise self.denied('invalid "callback" parameter', 500)
         self.function = callback
         self.set_header("X-Content-Type-Options", "nosniff")
         await super().check()

@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 from tornado.http1connection import HTTP1Connection
 from tornado.web import RequestHandler, stream_request_body
 
-from unisock import HandshakeRejected, LimitExceeded, ProtocolError
+from unisock import LimitExceeded, ProtocolError
 
 from .connection import BURST
 from .guard import Plain
@@ -35,7 +35,7 @@ class Sender(Plain):
         length = self.request.headers.get("Content-Length", "0")
         if not length.isdecimal() or int(length) > limit:
             self.set_header("Connection", "close")
-            raise HandshakeRejected(str(self._too_long), status=413)
+            raise self.denied(str(self._too_long), 413)
         connection = self.request.connection
         if isinstance(connection, HTTP1Connection):
             connection.set_max_body_size(limit)

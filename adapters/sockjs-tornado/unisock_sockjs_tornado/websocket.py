@@ -14,7 +14,7 @@ from tornado.websocket import (
     WebSocketProtocol13,
 )
 
-from unisock import Close, HandshakeRejected, LimitExceeded, Origin, ProtocolError
+from unisock import Close, LimitExceeded, Origin, ProtocolError
 from unisock.connection import LOST
 from unisock.framing import TEXT
 from unisock.messages import printable
@@ -38,7 +38,7 @@ class _Socket(Admitting, SockJSWebSocketHandler):
 
     async def check(self) -> None:
         if len(self.path_kwargs.get("session_id", "")) > SESSION_ID_BYTES:
-            raise HandshakeRejected("the session id is too long", status=404)
+            raise self.denied("the session id is too long", 404)
         await self.admit()
 
     def check_origin(self, origin: str) -> bool:
@@ -102,22 +102,19 @@ class _Socket(Admitting, SockJSWebSocketHandler):
         raise NotImplementedError
 
     def send_pack(self, message: str, binary: bool = False) -> None:
-        try:
-            written = self.write_message(message)
-        except (WebSocketClosedError, StreamClosedError):
+        protocol = self._protocol
+        if protocol is None or protocol.is_closing():
             return  # on_close tells the session
-        self.active = not self._writing
-        written.add_done_callback(self._written)
-
-    @property
-    def _writing(self) -> bool:
-        """Whether the kernel's buffer is full."""
-        return self._protocol is not None and self._protocol.stream.writing()
+        try:
+            written = protocol.send_text(message)
+        except StreamClosedError:
+            return
+        if not written.done():
+            self.active = False
+            written.add_done_callback(self._written)
 
     def _written(self, written: Future[None]) -> None:
-        if not written.cancelled():
-            written.exception()  # on_close tells the session
-        if not self.active and self.session is not None and not self._writing:
+        if not written.cancelled() and written.exception() is None and self.session is not None:
             self.active = True
             self.session.flush()
 

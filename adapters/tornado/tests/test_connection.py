@@ -147,6 +147,21 @@ async def test_a_fault_amid_a_flood_is_told_all_the_same(tls: bool) -> None:
             assert (await watch.end()).code == 1009
 
 
+async def test_a_fault_after_our_close_does_not_cost_the_client_our_close_frame() -> None:
+    server = make(limits={"message_bytes": 1000})
+
+    @server.on_open
+    def refuse(spark: Spark) -> None:
+        spark.close_nowait(4000, "no")
+
+    async with serving(server) as live, await shake_hands(live) as stream:
+        await stream.send(frame(TEXT, b"x" * 30_000_000))
+        answer = b""
+        while len(answer) < 6:
+            answer += await stream.receive()
+        assert close_of(answer) == (4000, "no")
+
+
 @pytest.mark.parametrize(
     ("said", "answered", "seen"),
     [
@@ -377,7 +392,7 @@ async def test_a_broadcast_is_framed_once() -> None:
 
 
 async def test_a_close_while_reading_is_paused_hears_the_clients_answer() -> None:
-    server = make(limits={"inbox_messages": 2, "close_seconds": 600})
+    server = make(limits={"inbox_messages": 4, "close_seconds": 600})
     closed = anyio.Event()
 
     @server.session
@@ -386,9 +401,12 @@ async def test_a_close_while_reading_is_paused_hears_the_clients_answer() -> Non
         await spark.close(4000, "enough")
         closed.set()
 
-    async with serving(server) as live:
-        peer = await live.connect()
-        for number in range(20):
-            await peer.send(str(number))
+    async with serving(server) as live, await shake_hands(live) as stream:
+        await stream.send(frame(TEXT, b"x") * 20)
+        answer = b""
+        while len(answer) < 10:
+            answer += await stream.receive()
+        assert close_of(answer) == (4000, "enough")
+        await stream.send(frame(CLOSE, b"\x0f\xa0"))
         await closed.wait()
-        assert (await peer.wait_closed()).code == 4000
+        assert await read_all(stream) == b""

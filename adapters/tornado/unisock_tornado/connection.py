@@ -236,8 +236,7 @@ class TornadoConnection(BufferedConnection):
             return
         if stream.writing():  # the kernel's buffer is full
             written.add_done_callback(self._on_written)
-            if not self._said_goodbye:
-                self.congested()
+            self.congested()
 
     def _on_written(self, written: asyncio.Future[None]) -> None:
         if self._stream.closed() or self._stream.writing():
