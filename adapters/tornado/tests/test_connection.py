@@ -398,7 +398,8 @@ async def test_a_close_while_reading_is_paused_hears_the_clients_answer() -> Non
     @server.session
     async def leave(spark: Spark) -> None:
         await spark.receive()
-        await spark.close(4000, "enough")
+        spark.connection.close(Close(4000, "enough"))  # as the core does with a slow client
+        await spark.connection.wait_closed()
         closed.set()
 
     async with serving(server) as live, await shake_hands(live) as stream:
