@@ -295,6 +295,22 @@ async def test_a_client_that_goes_during_authorize_leaves_nothing(
     assert running.gateway.connections == []
 
 
+@pytest.mark.parametrize("path", ["xhr", "xhr_streaming"])
+async def test_a_client_that_hangs_up_behind_its_request_leaves_nothing(
+    make_server: Any, serve: Any, path: str
+) -> None:
+    server, watch = make_server()
+    running = await serve(server, disconnect_delay=0.2)
+    await running.request("/ws/000/x/xhr", method="POST")
+    await watch.spark()
+    host, port = running.addresses[0]
+    with socket.create_connection((host, port)) as client:  # both at once, before the server looks
+        client.sendall(f"POST /ws/000/x/{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    close = await watch.end()
+    assert close.code in (1005, 1006)
+    assert running.gateway.connections == []
+
+
 async def test_a_reset_is_a_loss(make_server: Any, serve: Any, session: Any) -> None:
     server, watch = make_server()
     running = await serve(server)

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tornado.httputil import HTTPServerRequest
+from tornado.iostream import IOStream
 from tornado.web import RequestHandler
 
 from unisock import Address, Close, Handshake, HandshakeRejected
@@ -24,7 +25,7 @@ from .connection import SockjsConnection
 from .library import PreflightHandler
 from .router import Router
 
-__all__ = ["Admitting", "Guarded", "Plain", "handshake_of", "write"]
+__all__ = ["Admitting", "Guarded", "Plain", "handshake_of", "stream_of", "write"]
 
 log = logging.getLogger("unisock.sockjs-tornado")
 
@@ -55,6 +56,13 @@ def handshake_of(
     )
     gateway.see_through_proxies(handshake)
     return handshake
+
+
+def stream_of(request: HTTPServerRequest) -> IOStream:
+    """The stream that a request came by."""
+    stream = getattr(request.connection, "stream", None)
+    assert isinstance(stream, IOStream)
+    return stream
 
 
 def write(handler: RequestHandler, response: Response) -> None:
@@ -99,9 +107,6 @@ class Guarded(RequestHandler):
             await self.check()
         except HandshakeRejected as rejection:
             self.refuse(rejection)
-        else:
-            if self.gone:
-                self.finish()  # and go no further: the library would open a session for nobody
 
     async def check(self) -> None:
         """Refuse what comes from pages that may not connect.
@@ -196,9 +201,15 @@ class Plain(Guarded, PreflightHandler):
 
 
 class Admitting(Guarded):
-    """A request that may open a session."""
+    """A request that carries a session, and may open one."""
 
     _rejection: HandshakeRejected | None = None
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        # Tornado says nothing of a client that hung up right behind its request.
+        if not self._finished and (self.gone or stream_of(self.request).closed()):
+            self.finish()  # and go no further: the session would wait for nobody
 
     async def admit(self) -> None:
         """Ask the gate. Where the endpoint refuses by closing, `welcome` does it.

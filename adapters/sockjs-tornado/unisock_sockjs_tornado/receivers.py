@@ -12,7 +12,7 @@ from unisock import Close, Origin
 from unisock.connection import LOST
 
 from .connection import SOCKJS
-from .guard import SESSION_ID_BYTES, Admitting, Plain
+from .guard import SESSION_ID_BYTES, Admitting, Plain, stream_of
 from .library import (
     HTMLFILE_HEAD,
     EventSourceTransport,
@@ -70,8 +70,7 @@ class Receiver(Admitting, Plain, PollingTransportBase):
     def on_connection_close(self) -> None:
         session = self.session
         if session is not None:
-            error = getattr(getattr(self.request.connection, "stream", None), "error", None)
-            session.end = LEFT if error is None else LOST
+            session.end = LEFT if stream_of(self.request).error is None else LOST
             self._detach()
             session.close(*INTERRUPTED)
         super().on_connection_close()
@@ -84,9 +83,7 @@ class Receiver(Admitting, Plain, PollingTransportBase):
     def cut(self) -> None:
         """Close the socket."""
         self.session = None
-        stream = getattr(self.request.connection, "stream", None)
-        if stream is not None:
-            stream.close()
+        stream_of(self.request).close()
 
     def ping(self) -> None:
         """A client does not answer over HTTP."""

@@ -211,18 +211,6 @@ async def test_replies_of_one_turn_go_out_in_one_write() -> None:
         assert await stream.receive() == b"\x81\x05hello" * 100 + b"\x8a\x01?"
 
 
-async def test_a_large_message_does_not_wait_for_the_end_of_the_turn() -> None:
-    server, _ = echoing()
-    async with serving(server) as live, await shake_hands(live) as stream:
-        for size in (65_535, 65_536, 1_000_000):
-            await stream.send(frame(TEXT, b"x" * size) * 2)
-            want = 2 * (size + (4 if size < 65_536 else 10))
-            got = 0
-            while got < want:
-                got += len(await stream.receive())
-            assert got == want
-
-
 async def test_a_client_that_pings_and_does_not_read_makes_nothing_grow() -> None:
     server, watch = echoing()
     pings = 100_000

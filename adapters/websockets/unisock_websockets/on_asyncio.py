@@ -46,7 +46,7 @@ async def serve(gateway: Gateway, options: Options, task_status: TaskStatus[List
             listener.close()
             group.cancel_scope.cancel()
             with anyio.CancelScope(shield=True):
-                pass
+                await links.abort()
 
 
 class AsyncioListener(Listener):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import logging
 
 from websockets.extensions import ServerExtensionFactory
 from websockets.frames import Close as CloseFrame
@@ -17,6 +18,11 @@ from unisock.messages import Close, Message, printable
 __all__ = ["PartialMessage", "WebSocketServer", "close_frame", "too_big"]
 
 
+# The library tells of each connection at level INFO; the core does that itself, for every adapter.
+_log = logging.getLogger("unisock.websockets")
+_log.setLevel(logging.WARNING)
+
+
 class WebSocketServer(ServerProtocol):
     """The sans-I/O protocol of one connection.
 
@@ -24,7 +30,7 @@ class WebSocketServer(ServerProtocol):
     """
 
     def __init__(self, compression: ServerExtensionFactory | None) -> None:
-        super().__init__(extensions=None if compression is None else [compression])
+        super().__init__(extensions=None if compression is None else [compression], logger=_log)
         self._message_bytes = 0
 
     def limit(self, message_bytes: int) -> None:
