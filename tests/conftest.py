@@ -214,6 +214,7 @@ class Driver(BufferedConnection):
     """A driver with room for ``room`` frames.
 
     :ivar wire: what it was given, in order
+    :ivar ends_at_once: whether `abort` is the end, or that comes later
     :ivar meanwhile: called within `transmit`
     """
 
@@ -225,6 +226,7 @@ class Driver(BufferedConnection):
         self.wire: list[Message] = []
         self.shuts: list[Close] = []
         self.aborts = 0
+        self.ends_at_once = True
         self.pinged = 0
         self.meanwhile: Callable[[], object] = lambda: None
 
@@ -245,7 +247,8 @@ class Driver(BufferedConnection):
 
     def abort(self) -> None:
         self.aborts += 1
-        self.ended(LOST)
+        if self.ends_at_once:
+            self.ended(LOST)
 
     def ping(self) -> None:
         self.pinged += 1

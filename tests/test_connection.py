@@ -192,8 +192,8 @@ def test_losing_the_driver_while_the_outbox_is_flushed(connect: Connect, how: st
 
 def test_room_that_comes_and_goes_within_transmit(connect: Connect) -> None:
     driver, _, _ = connect(room=1)
-    for message in "abcde":
-        driver.write(message)
+    for wire in ("a", ("b", "c"), "d", "e"):
+        driver.write(wire)
 
     def flap() -> None:
         driver.congested()

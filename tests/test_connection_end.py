@@ -83,6 +83,19 @@ def test_a_peer_that_answers_is_not_cut_off(connect: Connect) -> None:
     assert driver.aborts == 0
 
 
+def test_a_connection_that_is_cut_says_nothing_more(connect: Connect) -> None:
+    driver, gate, ear = connect(room=1)
+    driver.ends_at_once = False
+    for message in "abc":
+        driver.write(message)
+    driver.fail(LOST)
+    driver.make_room(10)
+    assert driver.write("d") is Sent.DROPPED
+    assert (driver.wire, driver.shuts, gate.dropped) == (["a"], [], 2)
+    driver.ended(Close(1000, origin=Origin.PEER))
+    assert ear.heard == [LOST]
+
+
 def test_whoever_comes_too_late_hears_the_end_at_once(connect: Connect) -> None:
     driver, _, _ = connect()
     driver.ended(LOST)
@@ -168,6 +181,8 @@ def test_any_traffic_is_life(connect: Connect) -> None:
     driver.heard = True  # an answer of whatever kind
     gate.clock.turn(6)
     assert ear.heard == []
+    gate.clock.turn(5)  # silence again: it is asked again before it is given up
+    assert (driver.pinged, ear.heard) == (2, [])
 
 
 def test_answers_that_nobody_asked_for_are_no_measurement(connect: Connect) -> None:

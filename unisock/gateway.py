@@ -275,7 +275,7 @@ class ServerGateway(Gateway):
     def leave(self, spark: Spark, close: Close) -> None:
         """A spark that cannot be reached any more, before its close handler."""
         self.hub.remove(spark)
-        log.debug("%r: %s", spark, close.reason or "closed")
+        log.debug("%r: %s", spark, printable(close.reason) or "closed")
         self.plugins.tell("unisock_close", spark=spark, close=close)
 
     def forget(self, spark: Spark) -> None:

@@ -28,6 +28,7 @@ from .messages import Close
 from .pipeline import Handlers, Transform
 from .plugins import Plugins, Registered
 from .runtime import TaskRuntime, running_backend, task_group
+from .sockets import remove_stale
 from .spark import Spark
 
 __all__ = ["EndpointHandlers", "Server"]
@@ -324,7 +325,11 @@ class Server(EndpointHandlers):
             group.cancel_scope.cancel()
 
     async def _serve_adapter(self, *, task_status: TaskStatus[Listener]) -> None:
-        await self.adapter.serve(self.gateway, task_status=task_status)
+        try:
+            await self.adapter.serve(self.gateway, task_status=task_status)
+        finally:
+            if self.settings.listen.unix is not None:
+                remove_stale(self.settings.listen.unix)
 
     async def drain(self, deadline: float | None = None) -> None:
         """Stop: accept nobody more, tell every client to come back elsewhere, wait until they have

@@ -12,7 +12,7 @@ from .config import Listen
 from .errors import ConfigError
 from .handshake import Address
 
-__all__ = ["address_of", "bind", "peer_address"]
+__all__ = ["address_of", "bind", "peer_address", "remove_stale"]
 
 
 def bind(listen: Listen) -> list[socket.socket]:
@@ -96,7 +96,7 @@ def _bind_tcp(family: int, address: tuple[object, ...], backlog: int) -> socket.
 def _bind_unix(path: str, backlog: int) -> socket.socket:
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        _remove_stale(path)
+        remove_stale(path)
         bound.bind(path)
         bound.listen(backlog)
         bound.setblocking(False)
@@ -107,8 +107,8 @@ def _bind_unix(path: str, backlog: int) -> socket.socket:
     return bound
 
 
-def _remove_stale(path: str) -> None:
-    """Remove the socket that a dead server left; leave alone a live one, and any other file."""
+def remove_stale(path: str) -> None:
+    """Remove the Unix socket that a server left; leave alone a live one, and any other file."""
     if not (os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode)):
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

@@ -209,7 +209,11 @@ class Admitting(Guarded):
         await super().prepare()
         # Tornado says nothing of a client that hung up right behind its request.
         if not self._finished and (self.gone or stream_of(self.request).closed()):
+            self.abandoned()
             self.finish()  # and go no further: the session would wait for nobody
+
+    def abandoned(self) -> None:
+        """The client has hung up before it could be answered."""
 
     async def admit(self) -> None:
         """Ask the gate. Where the endpoint refuses by closing, `welcome` does it.

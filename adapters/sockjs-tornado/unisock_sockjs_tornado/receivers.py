@@ -70,10 +70,18 @@ class Receiver(Admitting, Plain, PollingTransportBase):
     def on_connection_close(self) -> None:
         session = self.session
         if session is not None:
-            session.end = LEFT if stream_of(self.request).error is None else LOST
             self._detach()
-            session.close(*INTERRUPTED)
+            self._interrupt(session)
         super().on_connection_close()
+
+    def abandoned(self) -> None:
+        if self._found is not None and self._found.handler is None:
+            self._interrupt(self._found)
+
+    def _interrupt(self, session: SockjsSession) -> None:
+        """A client that drops its request has closed the session."""
+        session.end = LEFT if stream_of(self.request).error is None else LOST
+        session.close(*INTERRUPTED)
 
     def part(self, close: Close) -> None:
         """The session ends: `SockjsSession.close` tells the client, and ends the response."""

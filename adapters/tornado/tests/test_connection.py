@@ -330,13 +330,12 @@ async def test_a_slow_reader_is_congested_and_relieved() -> None:
             sent += 1
             await checkpoint()
         assert sent < 1000
-        size = 50_004
         answer = b""
-        while len(answer) < sent * size:
+        while len(answer) < sent * 50_004:
             answer += await stream.receive()
         await spark.connection.drain()
         assert spark.send_nowait("again")
-        while len(answer) < sent * size + 7:
+        while len(answer) < sent * 50_004 + 7:
             answer += await stream.receive()
         assert answer == (b"\x81\x7e\xc3\x50" + b"x" * 50_000) * sent + b"\x81\x05again"
 

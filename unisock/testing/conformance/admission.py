@@ -256,8 +256,9 @@ class ListeningTests(AdapterTests):
     async def test_a_unix_socket(self) -> None:
         self.needs("unix")
         with tempfile.TemporaryDirectory() as folder:  # short: 107 bytes is all that fits
-            for _ in range(2):  # the second finds what the first left
+            for _ in range(2):
                 await self._echoes(self.server(), listen={"unix": f"{folder}/s"})
+                assert not Path(f"{folder}/s").exists()
 
     async def test_half_a_handshake_is_cut_off(self) -> None:
         server = self.server(limits={"handshake_seconds": 0.2})
