@@ -18,7 +18,7 @@ demo: ## serve the chat (ADAPTER=tornado PORT=8001 to change how)
 test: ## run all checks and all tests (ARGS='-k rooms' is passed to pytest)
 	@.ci/setup test
 	@.ci/check
-	@pytest $(ARGS)
+	@pytest -n 2 --dist loadgroup $(ARGS)
 
 check: ## lint, formatting, types, documentation, lock file
 	@.ci/setup check

@@ -128,7 +128,7 @@ def test_python_snippets_run(
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "snippet"}
     for text in texts:
-        exec(compile(text, "snippet", "exec"), namespace)  # noqa: S102
+        exec(compile(text, "snippet", "exec"), namespace)
 
 
 @pytest.mark.parametrize("texts", blocks("toml"))

@@ -41,7 +41,8 @@ def test_each_form_of_the_length(size: int, header: int) -> None:
 @given(st.text() | st.binary(max_size=300))
 def test_what_is_framed_can_be_parsed(message: Message) -> None:
     frame = parse(WebSocketFraming().frame(message))
-    data = frame.data.decode() if frame.opcode is Opcode.TEXT else bytes(frame.data)
+    payload = bytes(frame.data)
+    data = payload.decode() if frame.opcode is Opcode.TEXT else payload
     assert data == message
     assert (frame.rsv1, frame.rsv2, frame.rsv3) == (False, False, False)
 

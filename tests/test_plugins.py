@@ -318,3 +318,23 @@ def test_which_hooks_anybody_implements() -> None:
     plugins = Plugins([Lab()])
     assert plugins.implements("unisock_configure")
     assert not plugins.implements("unisock_open")
+
+
+def test_one_plugins_failure_is_not_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[str] = []
+
+    class Plugin:
+        def __init__(self, name: str, fails: bool = False) -> None:
+            self.name = name
+            self.fails = fails
+
+        @hookimpl
+        def unisock_stop(self) -> None:
+            heard.append(self.name)
+            if self.fails:
+                raise RuntimeError("no")
+
+    plugins = Plugins([Plugin("one"), Plugin("two", fails=True), Plugin("three")])
+    plugins.tell("unisock_stop")
+    assert heard == ["one", "two", "three"]
+    assert "exception in a plugin's unisock_stop" in caplog.text

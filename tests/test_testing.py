@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import anyio
 import pytest
@@ -15,7 +16,7 @@ from unisock.testing.wire import parse
 pytest_plugins = ["pytester"]
 
 
-def server_of_echoes(**settings: object) -> Server:
+def server_of_echoes(**settings: Any) -> Server:
     server = Server(adapter="memory", folder=None, **settings)
 
     @server.on_message

@@ -72,11 +72,15 @@ class Plugins:
         return bool(getattr(self.hook, hook).get_hookimpls())
 
     def tell(self, hook: str, **facts: object) -> None:
-        """Call a hook of a spark's life, from which an exception goes no further than the log."""
-        try:
-            getattr(self.hook, hook)(**facts)
-        except Exception:
-            log.exception("exception in a plugin's %s", hook)
+        """Call a hook of a spark's life. An exception of one plugin goes to the log, and the others
+        still hear: pluggy itself would stop there, and leave ghosts in their books.
+        """
+        # pluggy keeps its implementations in the reverse of their order.
+        for implementation in reversed(getattr(self.hook, hook).get_hookimpls()):
+            try:
+                implementation.function(*[facts[name] for name in implementation.argnames])
+            except Exception:
+                log.exception("exception in a plugin's %s: %r", hook, implementation.plugin)
 
     def _make(self, name: str, options: dict[str, Any]) -> None:
         kind: type[object] = look_up("plugin", name)

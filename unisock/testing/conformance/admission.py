@@ -258,7 +258,7 @@ class ListeningTests(AdapterTests):
         with tempfile.TemporaryDirectory() as folder:  # short: 107 bytes is all that fits
             for _ in range(2):
                 await self._echoes(self.server(), listen={"unix": f"{folder}/s"})
-                assert not Path(f"{folder}/s").exists()
+                assert not await anyio.Path(folder, "s").exists()
 
     async def test_half_a_handshake_is_cut_off(self) -> None:
         server = self.server(limits={"handshake_seconds": 0.2})
