@@ -31,7 +31,7 @@ class Handler:
         (print, False),
         (dict, False),
     ],
-    ids=repr,
+    ids=["def", "async def", "partial", "object", "method", "builtin", "class"],
 )
 def test_whether_a_function_is_async(function: Any, expected: bool) -> None:
     assert is_async(function) is expected

@@ -121,6 +121,7 @@ def test_every_form_of_length(size: int) -> None:
         (frame(TEXT, b"\xe2\x82", fin=False) + frame(0, b""), 1007),
         (b"\x82\xff" + (1 << 63).to_bytes(8, "big"), 1009),
     ],
+    ids=lambda value: "frame" if isinstance(value, bytes) else None,
 )
 def test_broken_rules_have_the_right_code(wire: bytes, code: int) -> None:
     assert code_of(wire) == code

@@ -172,6 +172,7 @@ def test_nothing_is_left_of_the_limit_for_the_last_fragment(make_rig: Any) -> No
         frame(TEXT, deflate(b"x"), fin=False, reserved=COMPRESSED)
         + frame(CONT, b"", reserved=COMPRESSED),
     ],
+    ids=["not deflated", "reserved bit", "continuation"],
 )
 def test_what_is_not_compressed_as_it_says(make_rig: Any, bad: bytes) -> None:
     rig = make_rig(options=ON)

@@ -124,6 +124,7 @@ def test_replies_go_before_the_close(make_rig: Any) -> None:
         (frame(TEXT, b"\xff"), 1007, "invalid UTF-8"),
         (frame(TEXT, b"x" * 101), 1009, "over the limit message_bytes = 100"),
     ],
+    ids=lambda value: "frame" if isinstance(value, bytes) else None,
 )
 def test_an_error_in_the_midst_of_a_batch(
     make_rig: Any, bad: bytes, code: int, reason: str
