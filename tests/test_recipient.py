@@ -334,3 +334,4 @@ async def test_async_outgoing_transforms_do_not_queue_without_bound(serving: Ser
         answers = [only(server).send_nowait("x") for _ in range(10)]
         assert answers.count(Sent.QUEUED) <= 4
         assert answers[-1] is Sent.DROPPED
+        assert server.gateway.dropped == answers.count(Sent.DROPPED)

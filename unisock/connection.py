@@ -77,7 +77,9 @@ class BufferedConnection(Connection):
         """Cut the connection without a word; `ended` follows, now or soon."""
 
     def ping(self) -> None:
-        """Ask the peer for a sign of life."""
+        """Ask the peer for a sign of life. While reading is paused its answer cannot be heard: then
+        set ``heard`` instead, since it is the peer that waits for this side.
+        """
 
     def congested(self) -> None:
         """The driver's buffer is full."""

@@ -99,7 +99,7 @@ class EndpointGate(Gate, Stage):
         self._gateway.let_go(connection)
 
     def count_dropped(self, messages: int) -> None:
-        self._gateway.dropped += messages
+        self._gateway.count_dropped(messages)
 
     def enter(self, connection: Connection, encoder: Encoder, *, id: str = "") -> Party:
         spark = Spark(id or secrets.token_urlsafe(16), connection, encoder, self._pipeline)
@@ -262,6 +262,10 @@ class ServerGateway(Gateway):
             "%r: refused with %d: %s", handshake, rejection.status, printable(rejection.reason, 200)
         )
         self.plugins.tell("unisock_refused", handshake=handshake, rejection=rejection)
+
+    def count_dropped(self, messages: int) -> None:
+        """Messages to a client were dropped."""
+        self.dropped += messages
 
     # For the life of sparks.
 

@@ -77,6 +77,7 @@ class Pipeline:
     :ivar outgoing: transforms for what is sent, in order
     :ivar overflow: what happens to a message for a client whose outbox is full
     :ivar packets: who consumes which other kind of packet
+    :ivar dropped: told how many messages to a client were dropped before they reached its outbox
     :ivar leave: called when a spark can no longer be reached, before its close handler
     :ivar forget: called after its close handler
     """
@@ -85,6 +86,7 @@ class Pipeline:
         "deliver",
         "endpoint",
         "final",
+        "dropped",
         "forget",
         "inbox",
         "incoming",
@@ -114,6 +116,7 @@ class Pipeline:
         incoming: Sequence[Transform] = (),
         outgoing: Sequence[Transform] = (),
         packets: Mapping[type[Packet], Handler] | None = None,
+        dropped: Callable[[int], None] = lambda messages: None,
         leave: Callable[[Any, Close], None] = lambda spark, close: None,
         forget: Callable[[Any], None] = lambda spark: None,
     ) -> None:
@@ -131,6 +134,7 @@ class Pipeline:
         self.outgoing = tuple(outgoing)
         self.outgoing_async = any(map(is_async, self.outgoing))
         self.packets = dict(packets or {})
+        self.dropped = dropped
         self.leave = leave
         self.forget = forget
         self.deliver = self._compile()

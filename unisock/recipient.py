@@ -94,7 +94,8 @@ class Recipient(ABC):
     def send(self, item: Any) -> CoroutineType[Any, Any, None]:
         """Send a payload; await the result, which waits while the client is slow.
 
-        Messages arrive in the order of the calls. The payload is encoded and handed over at once;
+        Messages arrive in the order of the calls; only tasks that all wait for a full outbox may
+        overtake one another. The payload is encoded and handed over at once;
         like `asyncio.StreamWriter`, awaiting yields to other tasks only if there is a need to wait.
         So a plain ``def`` handler can end with ``return spark.send(reply)``: it costs no task, and
         still nothing more is read from a client that does not take its replies.
@@ -127,6 +128,7 @@ class Recipient(ABC):
             if self.pipeline.outgoing_async:
                 lane = self._outgoing_lane()
                 if self.closed is not None or len(lane) >= self.pipeline.limits.outbox_messages:
+                    self.pipeline.dropped(1)
                     return Sent.DROPPED
                 lane.add(self._send_transformed, (item, None))
                 return Sent.QUEUED
