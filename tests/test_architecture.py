@@ -24,6 +24,7 @@ FLOORS = """
     abc | registry | assets | sockets | bytestream
     connection | pipeline | lane | plain | websocket | runtime | launch
     recipient | memory
+    fanout
     audience
     spark
     hub

@@ -4,6 +4,7 @@ import json
 from ast import literal_eval
 from collections import Counter
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -200,7 +201,7 @@ async def test_a_payload_without_a_form_for_some_reaches_all_others():
                 await house.everyone.send({"a": 1}, overflow)
             for peer in house.peers[2:]:
                 assert await heard(peer, 1) == [{"a": 1}]
-        with pytest.raises(EncodeError, match="no form for Event packets"):
+        with pytest.raises(EncodeError, match="the text codec sends str"):
             house.everyone.send_packet_nowait(Event("x"))
 
 
@@ -358,3 +359,17 @@ async def test_waiting_behind_an_async_transform():
         with anyio.fail_after(5):
             assert await house.everyone.send("news", Overflow.WAIT) == Delivery(sent=1)
         assert await heard(house.peers[0], 3) == ["before", "before", "news"]
+
+
+async def test_many_as_one_audience() -> None:
+    async with open_house() as house:
+        await house.enter(3)
+        one, two, three = house.everyone
+        some = audience(one, two, one)
+        assert [*some] == [one, two]
+        assert (len(some), one in some, three in some) == (2, True, False)
+        assert {*audience(one, house.everyone - two)} == {one, three}
+        assert [*audience(two)] == [two]
+        assert [*audience()] == []
+        with pytest.raises(TypeError, match="sparks, rooms and audiences"):
+            audience(one, cast("Any", "two"))

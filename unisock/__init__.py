@@ -25,7 +25,7 @@ from .handshake import Address, Handshake, Headers
 from .hookspecs import Register, hookimpl
 from .hub import Hub
 from .limits import Heartbeat, Limits, Overflow
-from .messages import Ack, Close, Data, Delivery, Event, Message, Origin, Packet, Sent
+from .messages import Ack, Close, Data, Delivery, Event, Fault, Message, Origin, Packet, Sent
 from .pipeline import DROP
 from .server import EndpointHandlers, Server
 from .spark import Spark
@@ -52,6 +52,7 @@ __all__ = [
     "Endpoint",
     "EndpointHandlers",
     "Event",
+    "Fault",
     "Handshake",
     "HandshakeRejected",
     "Headers",

@@ -131,6 +131,7 @@ def _pipeline(
         incoming=registered.incoming_transforms,
         outgoing=registered.outgoing_transforms,
         packets=registered.packets,
+        at_once=registered.at_once,
         dropped=gateway.count_dropped,
         leave=gateway.leave,
         forget=gateway.forget,

@@ -45,8 +45,18 @@ class Register(ABC):
         """
 
     @abstractmethod
-    def packet(self, kind: type[Packet], handler: Callable[[Spark, Any], Any]) -> None:
+    def packet(
+        self,
+        kind: type[Packet],
+        handler: Callable[[Spark, Any], Any],
+        *,
+        at_once: bool = False,
+    ) -> None:
         """Have ``handler(spark, packet)`` called for every packet of this kind; it may be async.
+
+        :param at_once: call it when the packet arrives, and not after the messages that wait for a
+            busy handler: for answers, which that handler may be waiting for. Such a handler is a
+            plain function.
 
         Dialects look for packets of a kind only where somebody registered for it.
 

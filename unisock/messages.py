@@ -15,6 +15,7 @@ __all__ = [
     "Data",
     "Delivery",
     "Event",
+    "Fault",
     "Message",
     "Origin",
     "Packet",
@@ -51,11 +52,26 @@ class Event(Packet, frozen=True):
     id: int | None = None
 
 
+class Fault(msgspec.Struct, frozen=True):
+    """Why an event got no proper answer.
+
+    :ivar code: a word for programs, such as ``invalid-arguments``
+    :ivar message: a sentence for people
+    """
+
+    code: str
+    message: str = ""
+
+
 class Ack(Packet, frozen=True):
-    """The answer to the event with this id."""
+    """The answer to the event with this id.
+
+    :ivar fault: why it failed; `None` if it did not
+    """
 
     id: int
     args: tuple[object, ...] = ()
+    fault: Fault | None = None
 
 
 class Sent(IntEnum):

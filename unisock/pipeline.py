@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from .abc import Runtime
@@ -77,16 +77,18 @@ class Pipeline:
     :ivar outgoing: transforms for what is sent, in order
     :ivar overflow: what happens to a message for a client whose outbox is full
     :ivar packets: who consumes which other kind of packet
+    :ivar at_once: kinds that do not wait for a busy handler
     :ivar dropped: told how many messages to a client were dropped before they reached its outbox
     :ivar leave: called when a spark can no longer be reached, before its close handler
     :ivar forget: called after its close handler
     """
 
     __slots__ = (
+        "at_once",
         "deliver",
+        "dropped",
         "endpoint",
         "final",
-        "dropped",
         "forget",
         "inbox",
         "incoming",
@@ -116,6 +118,7 @@ class Pipeline:
         incoming: Sequence[Transform] = (),
         outgoing: Sequence[Transform] = (),
         packets: Mapping[type[Packet], Handler] | None = None,
+        at_once: Collection[type[Packet]] = (),
         dropped: Callable[[int], None] = lambda messages: None,
         leave: Callable[[Any, Close], None] = lambda spark, close: None,
         forget: Callable[[Any], None] = lambda spark: None,
@@ -134,6 +137,7 @@ class Pipeline:
         self.outgoing = tuple(outgoing)
         self.outgoing_async = any(map(is_async, self.outgoing))
         self.packets = dict(packets or {})
+        self.at_once = frozenset(at_once)
         self.dropped = dropped
         self.leave = leave
         self.forget = forget

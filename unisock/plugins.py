@@ -129,6 +129,7 @@ class Registered(Register):
         self.incoming_transforms: list[Transform] = []
         self.outgoing_transforms: list[Transform] = []
         self.packets: dict[type[Packet], Callable[[Spark, Any], Any]] = {}
+        self.at_once: set[type[Packet]] = set()
 
     def incoming(self, transform: Transform) -> None:
         self.incoming_transforms.append(transform)
@@ -136,7 +137,15 @@ class Registered(Register):
     def outgoing(self, transform: Transform) -> None:
         self.outgoing_transforms.append(transform)
 
-    def packet(self, kind: type[Packet], handler: Callable[[Spark, Any], Any]) -> None:
+    def packet(
+        self,
+        kind: type[Packet],
+        handler: Callable[[Spark, Any], Any],
+        *,
+        at_once: bool = False,
+    ) -> None:
         if kind in self.packets:
             raise ConfigError(f"two plugins want the {kind.__name__} packets", key="plugins")
         self.packets[kind] = handler
+        if at_once:
+            self.at_once.add(kind)

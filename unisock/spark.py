@@ -139,7 +139,7 @@ class Spark(Recipient, Combining, Party, ObjectStream[Any]):
         handler = self.pipeline.packets.get(type(packet))
         if handler is None:
             log.debug("%r: nobody takes %s packets", self, type(packet).__name__)
-        elif self._lane is not None:
+        elif self._lane is not None and type(packet) not in self.pipeline.at_once:
             self._queue(partial(handler, self), packet)
         else:
             self._call(handler, self, packet)

@@ -117,6 +117,38 @@ def test_chat_lets_people_talk(start: Any, adapter: str, backend: str, below: st
         assert hears(bob, "said")["name"] == "Ada"
 
 
+@everywhere
+def test_events_is_a_game_in_which_both_sides_ask(
+    start: Any, adapter: str, backend: str, below: str
+) -> None:
+    url = serve(start, "events.py", adapter, backend)
+
+    def say(client: ClientConnection, **envelope: Any) -> None:
+        client.send(msgspec.json.encode(envelope).decode())
+
+    def hear(client: ClientConnection) -> dict[str, Any]:
+        return msgspec.json.decode(client.recv(timeout=PATIENCE))
+
+    with connect(f"{url}/ws{below}") as ada:
+        say(ada, type=0, data=["play", "Ada", 8], id=1)
+        low, guess, high = 1, 0, 8
+        while (asked := hear(ada))["data"][0] == "guess":
+            match asked["data"][1]:
+                case "higher":
+                    low = guess + 1
+                case "lower":
+                    high = guess - 1
+            guess = (low + high) // 2
+            say(ada, type=1, id=asked["id"], data=[guess])
+        assert asked["data"][:2] == ["won", "Ada"]
+        answer = hear(ada)
+        assert (answer["type"], answer["id"]) == (1, 1)
+        assert answer["data"][0]["secret"] == guess
+        assert 1 <= answer["data"][0]["tries"] <= 4
+        say(ada, type=0, data=["play", "Ada", 1], id=2)
+        assert hear(ada)["error"]["code"] == "too-easy"
+
+
 def hears(client: ClientConnection, kind: str, **facts: Any) -> dict[str, Any]:
     while True:
         message = msgspec.json.decode(client.recv(timeout=PATIENCE))

@@ -1,0 +1,145 @@
+"""Who listens to which event, and what arguments they take."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, get_type_hints
+
+import msgspec
+
+from unisock import ConfigError
+
+from .errors import InvalidArguments
+
+__all__ = ["RESERVED", "Listener", "Listeners", "check_name"]
+
+RESERVED = frozenset(
+    {
+        "close",
+        "connect",
+        "connect_error",
+        "data",
+        "disconnect",
+        "disconnecting",
+        "end",
+        "error",
+        "newListener",
+        "open",
+        "reconnect",
+        "removeListener",
+    }
+)
+"""Names that some client library raises by itself: nobody else may, on either side."""
+
+_FREE = (Any, object, inspect.Parameter.empty)
+
+
+def check_name(name: str) -> None:
+    """:raises ValueError: no event can have this name"""
+    if not name:
+        raise ValueError("an event has a name")
+    if name in RESERVED:
+        raise ValueError(f"{name!r} is reserved: client libraries raise it themselves")
+
+
+class Listener:
+    """A handler, with the types of its arguments.
+
+    :param function: ``function(spark, *args)``; for a pattern, ``function(spark, name, *args)``
+    :raises ConfigError: its signature is none that events can be handed to
+    """
+
+    def __init__(self, function: Callable[..., Any], *, with_name: bool) -> None:
+        self.function = function
+        self.with_name = with_name
+        own = 2 if with_name else 1
+        try:
+            parameters = [*inspect.signature(function).parameters.values()]
+            hints = get_type_hints(function)
+        except (NameError, TypeError, ValueError) as error:
+            raise ConfigError(f"{_name(function)}: {error}", key="events") from error
+        self._types: list[Any] = []
+        self._required = 0
+        self._rest: Any = None
+        self._many = False
+        for number, parameter in enumerate(parameters):
+            annotation = hints.get(parameter.name, parameter.annotation)
+            match parameter.kind:
+                case parameter.VAR_POSITIONAL:
+                    self._many, self._rest = True, annotation
+                case parameter.POSITIONAL_ONLY | parameter.POSITIONAL_OR_KEYWORD:
+                    if number >= own:
+                        self._types.append(annotation)
+                        self._required += parameter.default is parameter.empty
+                case parameter.KEYWORD_ONLY if parameter.default is parameter.empty:
+                    raise ConfigError(
+                        f"{_name(function)}: events have no keyword arguments; "
+                        f"give {parameter.name} a default",
+                        key="events",
+                    )
+                case _:
+                    pass
+
+    def bind(self, args: Sequence[object]) -> list[Any]:
+        """The arguments as the handler wants them.
+
+        :raises InvalidArguments: they are too few, too many, or of other types
+        """
+        most = len(self._types)
+        if len(args) < self._required or (len(args) > most and not self._many):
+            wanted = f"{self._required}" if self._required == most else f"{self._required}–{most}"
+            if self._many:
+                wanted = f"at least {self._required}"
+            raise InvalidArguments(f"this event takes {wanted} arguments, not {len(args)}")
+        types = [*self._types, *[self._rest] * (len(args) - most)]
+        return [
+            _convert(number, argument, kind)
+            for number, (argument, kind) in enumerate(zip(args, types, strict=False), 1)
+        ]
+
+
+class Listeners:
+    """Listeners by the name of their event; a name may end with ``*``."""
+
+    def __init__(self) -> None:
+        self._exact: dict[str, Listener] = {}
+        self._prefixes: dict[str, Listener] = {}
+
+    def add(self, name: str, function: Callable[..., Any]) -> None:
+        """Listen to an event, or to all whose names begin with what stands before a ``*``.
+
+        :raises ValueError: the name is reserved
+        :raises ConfigError: somebody listens already, or the signature does not fit
+        """
+        pattern = name.endswith("*")
+        if not pattern:
+            check_name(name)
+        book, key = (self._prefixes, name[:-1]) if pattern else (self._exact, name)
+        if key in book:
+            raise ConfigError(
+                f"the event {name!r} is {_name(book[key].function)}()'s already", key="events"
+            )
+        book[key] = Listener(function, with_name=pattern)
+
+    def find(self, name: str) -> Listener | None:
+        """Whose event it is: that of its own name, else of the longest pattern that fits."""
+        listener = self._exact.get(name)
+        if listener is None and self._prefixes:
+            fitting = [prefix for prefix in self._prefixes if name.startswith(prefix)]
+            if fitting:
+                listener = self._prefixes[max(fitting, key=len)]
+        return listener
+
+
+def _convert(number: int, argument: object, kind: Any) -> Any:
+    if kind in _FREE:
+        return argument
+    try:
+        return msgspec.convert(argument, kind)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise InvalidArguments(f"argument {number}: {error}") from error
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__qualname__", repr(function))
