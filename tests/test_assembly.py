@@ -83,6 +83,7 @@ def test_a_protocol_that_the_adapter_cannot_carry_names_those_that_can() -> None
     )
     assert "memory" in str(error)
     assert "Try --adapter " in str(error)
+    assert "--adapter memory" not in str(error)  # it has no port: `run` would refuse it
     assert (error.what, error.who) == ("websocket", "narrow")
 
 

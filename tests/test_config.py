@@ -268,6 +268,12 @@ def test_a_file_that_is_none_is_named(name: str, content: bytes, tmp_path: Path)
     assert "\n" not in str(caught.value)
 
 
+def test_text_without_quotes_is_told_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "unisock.toml").write_text("adapter = tornado")
+    with pytest.raises(ConfigError, match=r"line 1, column 11.*; text needs quotes"):
+        read_sources(tmp_path, {})
+
+
 def test_the_pyproject_of_others_says_nothing(tmp_path: Path) -> None:
     for content in ("", "tool = 5", "[tool.black]\nline-length = 1", "[project]\nname = 'x'"):
         (tmp_path / "pyproject.toml").write_text(content)

@@ -136,6 +136,13 @@ def test_a_loop_that_is_not_installed(
     )
 
 
+def test_an_adapter_without_a_port_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        Server(folder=None).run(("--adapter", "memory"))
+    assert caught.value.code == launch.EXIT_CONFIG
+    assert "has no port; choose another with --adapter" in capsys.readouterr().err
+
+
 def test_a_wrong_configuration_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         Server(folder=None, listen={"prot": 1}).run(())

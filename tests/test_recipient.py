@@ -16,7 +16,7 @@ from unisock.errors import (
 )
 from unisock.limits import Overflow
 from unisock.memory import HIGH_WATER, MemoryAdapter
-from unisock.messages import Close, Data, Event, Origin, Sent
+from unisock.messages import Close, Data, Origin, Packet, Sent
 from unisock.pipeline import DROP
 from unisock.server import Server
 from unisock.spark import Spark
@@ -83,6 +83,10 @@ async def test_a_payload_is_encoded_and_arrives(serving: Serving) -> None:
         assert await peer.receive() == '{"a":[1,null]}'
 
 
+class Strange(Packet, frozen=True):
+    """A packet that no dialect knows."""
+
+
 async def test_what_cannot_be_encoded_harms_nobody(serving: Serving) -> None:
     server = make("json")
     async with serving(server) as memory:
@@ -92,8 +96,8 @@ async def test_what_cannot_be_encoded_harms_nobody(serving: Serving) -> None:
             await spark.send(object())
         with pytest.raises(EncodeError):
             spark.send_nowait(object())
-        with pytest.raises(EncodeError, match="Event"):
-            await spark.send_packet(Event("x"))
+        with pytest.raises(EncodeError, match="Strange"):
+            await spark.send_packet(Strange())
         await spark.send_packet(Data("fine"))
         assert spark.send_packet_nowait(Data("too")) is Sent.SENT
         assert [await peer.receive() for _ in range(2)] == ['"fine"', '"too"']

@@ -162,12 +162,13 @@ def _choose_protocol(adapter: Adapter, endpoint: Endpoint) -> type[Protocol] | N
     missing = [need for need in sorted(protocol.needs) if not getattr(adapter.capabilities, need)]
     if missing:
         others = _adapters_with(name, protocol.needs)
+        better = next((other for other in others if other != "memory"), "")  # which has no port
         raise Unsupported(
             f"endpoint {endpoint.path} asks for the protocol '{name}', which needs "
             f"{' and '.join(missing)}; the adapter '{adapter.name}' does not offer that. "
             + (
-                f"These do: {', '.join(others)}. Try --adapter {others[0]}."
-                if others
+                f"These do: {', '.join(others)}. Try --adapter {better}."
+                if better
                 else f"Leave out `protocol` to take what it offers: {', '.join(own) or 'nothing'}."
             ),
             what=name,

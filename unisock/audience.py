@@ -78,14 +78,14 @@ class Audience(Combining, ABC):
     async def send_packet(self, packet: Packet, overflow: Overflow | None = None) -> Delivery:
         """Send a packet as it is, past the transforms; see `send`.
 
-        :raises EncodeError: some dialect has no form for it; all others were served
+        :raises EncodeError: some encoder has no form for it; all others were served
         """
         return await serve(partial(write_all, [*self], partial(encode, packet), overflow))
 
     def send_packet_nowait(self, packet: Packet, overflow: Overflow | None = None) -> Delivery:
         """The same as `send_packet`, for callers that are not async.
 
-        :raises EncodeError: some dialect has no form for it; all others were served
+        :raises EncodeError: some encoder has no form for it; all others were served
         """
         return write_all([*self], partial(encode, packet), overflow)
 

@@ -26,7 +26,17 @@ from .errors import ConfigError
 from .handshake import TrustedProxies
 from .limits import Heartbeat, Limits, Overflow
 
-__all__ = ["Endpoint", "Listen", "Settings", "Source", "Tls", "from_text", "load", "read_sources"]
+__all__ = [
+    "Endpoint",
+    "Listen",
+    "Settings",
+    "Source",
+    "Tls",
+    "from_text",
+    "load",
+    "merge",
+    "read_sources",
+]
 
 Source: TypeAlias = tuple[str, Mapping[str, Any]]
 
@@ -186,14 +196,14 @@ def load(sources: Sequence[Source]) -> Settings:
     for source, table in sources:
         if not isinstance(cast("object", table), Mapping):
             raise ConfigError(f"{source}: this must be a table of settings", source=source)
-        _merge(merged, table)
+        merge(merged, table)
     try:
         return _validate("settings", merged)
     except ConfigError:
         # Something is wrong: add one source after the other to find out whose fault it is.
         so_far: dict[str, Any] = {}
         for source, table in sources:
-            _merge(so_far, table)
+            merge(so_far, table)
             _validate(source, so_far)
         raise
 
@@ -220,7 +230,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path.name}: {error}", source=path.name) from error
+        quotes = "; text needs quotes" if str(error).startswith("Invalid value") else ""
+        raise ConfigError(f"{path.name}: {error}{quotes}", source=path.name) from error
 
 
 def _read_environment(environ: Mapping[str, str]) -> Iterator[Source]:
@@ -291,15 +302,16 @@ def _struct_of(annotation: object) -> type[msgspec.Struct] | None:
     return None
 
 
-def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
+def merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
+    """Put a table of settings above another, which is changed."""
     for key, value in above.items():
         if key == "endpoints":
             below[key] = _merge_endpoints(below.get(key, ()), value)
         elif isinstance(value, Mapping) and isinstance(below.get(key), dict):
-            _merge(below[key], cast("Mapping[str, Any]", value))
+            merge(below[key], cast("Mapping[str, Any]", value))
         elif isinstance(value, Mapping):
             below[key] = {}
-            _merge(below[key], cast("Mapping[str, Any]", value))
+            merge(below[key], cast("Mapping[str, Any]", value))
         else:
             below[key] = value
 
@@ -318,7 +330,7 @@ def _merge_endpoints(below: object, above: object) -> object:
             if not path or path in here:
                 return cast("object", endpoints)
             here.add(path)
-            _merge(merged.setdefault(path, {}), cast("Mapping[str, Any]", endpoint))
+            merge(merged.setdefault(path, {}), cast("Mapping[str, Any]", endpoint))
     return list(merged.values())
 
 

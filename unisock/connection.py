@@ -14,7 +14,7 @@ from .limits import Overflow
 from .messages import Close, Message, Origin, Sent, Wire
 from .timers import Timer
 
-__all__ = ["BufferedConnection"]
+__all__ = ["LOST", "BufferedConnection"]
 
 # To read a member of an enum from its class costs as much as the rest of `put`.
 _SENT = Sent.SENT
@@ -153,8 +153,9 @@ class BufferedConnection(Connection):
 
     async def drain(self) -> None:
         while not self._clear:
-            if self.closed is not None or self._closing is not None:
-                raise (self.closed or self._closing or Close()).error()
+            closing = self.closing
+            if closing is not None:
+                raise closing.error()
             await self._waiting().wait()
 
     def close(self, close: Close) -> None:

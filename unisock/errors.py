@@ -15,7 +15,7 @@
     │   ├── EncodeError         this payload has no form in that codec
     │   └── DecodeError         these bytes are not of that codec       code
     ├── ProtocolError           the peer broke its protocol's rules     code
-    └── LimitExceeded           a cap of `Limits` was reached           limit, maximum, code
+    └── LimitExceeded           a cap was reached                       limit, maximum, code
 
 The three kinds of `ConnectionClosed` are anyio's errors too, so a Spark behaves as any other
 `anyio.abc.ObjectStream`.
@@ -177,7 +177,7 @@ class ProtocolError(UnisockError):
 class LimitExceeded(UnisockError):
     """A cap was reached.
 
-    :ivar limit: the field of `Limits`, such as ``message_bytes``
+    :ivar limit: the name of the setting or constant, such as ``message_bytes``
     :ivar maximum: its value
     :ivar code: the close code that goes with it
     """

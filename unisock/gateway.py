@@ -33,7 +33,7 @@ from .handshake import Handshake, TrustedProxies, parse_ip
 from .hub import Hub
 from .limits import Heartbeat, Limits, Overflow
 from .messages import Close, printable
-from .pipeline import Handler, Pipeline
+from .pipeline import Handler, Pipeline, awaited
 from .plugins import Plugins
 from .sockets import bind
 from .spark import Spark
@@ -119,9 +119,7 @@ class EndpointGate(Gate, Stage):
         answer: Any = None
         with anyio.move_on_after(self.limits.authorize_seconds) as scope:
             try:
-                answer = authorize(handshake)
-                if hasattr(answer, "__await__"):
-                    answer = await answer
+                answer = await awaited(authorize(handshake))
             except HandshakeRejected:
                 raise
             except Exception as error:

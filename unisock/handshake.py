@@ -23,7 +23,9 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 
 class Address(NamedTuple):
-    """An end of a connection. A Unix socket has the host ``unix`` and port 0."""
+    """An end of a connection. With port 0, it is a Unix socket: ``unix``, or where one listens, its
+    path.
+    """
 
     host: str
     port: int = 0

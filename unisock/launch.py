@@ -18,7 +18,7 @@ from .config import Settings
 from .errors import ConfigError
 from .handshake import Address
 
-__all__ = ["EXIT_CONFIG", "Servable", "describe", "run"]
+__all__ = ["EXIT_CONFIG", "Servable", "describe", "overrides", "run"]
 
 EXIT_CONFIG = 2
 """The exit code for a configuration that is wrong."""
@@ -56,6 +56,12 @@ def run(server: Servable, argv: Sequence[str] | None = None) -> None:
                 f"backend: {settings.backend} is not installed. Try: pip install "
                 f"{settings.backend}",
                 key="backend",
+            )
+        if settings.adapter == "memory":
+            raise ConfigError(
+                "the adapter 'memory' serves within a process and has no port; choose another with "
+                "--adapter, `unisock adapters` lists them",
+                key="adapter",
             )
         anyio.run(_main, server, backend=settings.backend)
     except ConfigError as error:

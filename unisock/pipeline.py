@@ -31,8 +31,6 @@ DROP: Final = _Drop()
 class Handlers:
     """The application's functions for one endpoint, or for all that have none of their own."""
 
-    NAMES = ("open", "message", "close", "error", "session", "authorize")
-
     def __init__(self) -> None:
         self.functions: dict[str, Handler] = {}
 

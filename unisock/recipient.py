@@ -149,7 +149,7 @@ class Recipient(ABC):
     def send_packet_nowait(self, packet: Packet, overflow: Overflow | None = None) -> Sent:
         """Send a packet as it is, past the transforms, without ever waiting.
 
-        :raises EncodeError: the dialect has no form for it
+        :raises EncodeError: the encoder has no form for it
         """
         return self.connection.write(self.encoder.encode(packet), overflow)
 

@@ -74,6 +74,15 @@ def test_set_takes_any_setting(check: Check, assignment: str, key: str, value: o
     assert source == "command line, --set"
 
 
+def test_set_may_be_given_many_times(check: Check) -> None:
+    given = ("limits.message_bytes=5", "limits.fragments=7", "origins=*", "limits.fragments=8")
+    code, settings, said = check(*(word for item in given for word in ("--set", item)))
+    assert code == 0, said
+    assert settings["limits.message_bytes"][0] == 5
+    assert settings["limits.fragments"][0] == 8
+    assert settings["origins"][0] == ["*"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

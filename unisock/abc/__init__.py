@@ -1,4 +1,4 @@
-"""The contracts: all that an adapter, a protocol or a dialect imports.
+"""The contracts: what adapters, protocols and dialects derive from, and what they are given.
 
 Receiving is push. A driver's callback calls `Receiver.on_message`, the dialect calls
 `Party.on_data`, the spark calls the handler: plain calls, one inside the other. Nothing in that

@@ -16,7 +16,6 @@ from ..handshake import Address
 from ..server import Server
 from .options import apply, server_options
 from .output import Command, say
-from .serve import refuse_memory
 from .target import example, load_file
 
 __all__ = ["command"]
@@ -44,7 +43,6 @@ def command(look: bool, **options: Any) -> None:
     """
     server = load_file(example("chat.py")).server
     apply(server, options)
-    refuse_memory(server)
 
     def invite(addresses: Sequence[Address]) -> None:
         url = page(server.settings, addresses)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import click
 
-from ..config import from_text
+from ..config import from_text, merge
 from ..errors import ConfigError
 from ..launch import overrides
 from ..server import Server
@@ -16,7 +16,7 @@ __all__ = ["Options", "apply", "as_arguments", "server_options"]
 
 Options: TypeAlias = Mapping[str, Any]
 """What `server_options` gave, by name; `None` where nothing was given."""
-Command: TypeAlias = Callable[..., None]
+Function: TypeAlias = Callable[..., None]
 
 _OPTIONS = (
     click.option("--adapter", metavar="NAME", help="Who owns the socket; see `unisock adapters`."),
@@ -36,7 +36,7 @@ _OPTIONS = (
 )
 
 
-def server_options(command: Command) -> Command:
+def server_options(command: Function) -> Function:
     """Give a command the options that `apply` takes."""
     for option in reversed(_OPTIONS):
         command = option(command)
@@ -51,6 +51,7 @@ def apply(server: Server, options: Options) -> None:
     named = overrides({key: value for key, value in options.items() if key != "assignments"})
     if named:
         server.override("command line", named)
+    assigned: dict[str, Any] = {}
     for assignment in options.get("assignments", ()):
         key, equals, text = assignment.partition("=")
         path = [part.strip() for part in key.split(".")]
@@ -59,9 +60,11 @@ def apply(server: Server, options: Options) -> None:
                 f"--set {assignment}: write it as KEY=VALUE, such as limits.message_bytes=4096"
             )
         try:
-            server.override("command line, --set", from_text(path, text))
+            merge(assigned, from_text(path, text))
         except ConfigError as error:
             raise ConfigError(f"--set {key}: {error}", key=error.key) from error
+    if assigned:
+        server.override("command line, --set", assigned)
 
 
 def as_arguments(options: Options) -> list[str]:

@@ -7,14 +7,11 @@ from typing import Any
 import click
 
 from .. import launch
-from ..errors import ConfigError
-from ..memory import MemoryAdapter
-from ..server import Server
 from .options import apply, as_arguments, server_options
 from .output import Command
 from .target import load_server, source_folder
 
-__all__ = ["command", "refuse_memory"]
+__all__ = ["command"]
 
 
 @click.command(
@@ -43,15 +40,4 @@ def command(target: str, reload: bool, **options: Any) -> None:
         return
     server = load_server(target)
     apply(server, options)
-    refuse_memory(server)
     launch.run(server, ())
-
-
-def refuse_memory(server: Server) -> None:
-    """:raises ConfigError: nobody could connect"""
-    if isinstance(server.adapter, MemoryAdapter):
-        raise ConfigError(
-            "the adapter 'memory' serves within a process and has no port; choose another with "
-            "--adapter, `unisock adapters` lists them",
-            key="adapter",
-        )

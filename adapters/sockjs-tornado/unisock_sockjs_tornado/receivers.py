@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from asyncio import Future
 
 from unisock import Close, Origin
@@ -120,7 +121,7 @@ class Poll(Receiver):
         return f"{packet}\n"
 
 
-class Stream(Receiver, StreamingTransportBase):
+class Stream(Receiver, StreamingTransportBase, ABC):
     """A request that takes packets until it has carried ``response_limit`` bytes."""
 
     def send_pack(self, message: str, binary: bool = False) -> None:
@@ -139,9 +140,9 @@ class Stream(Receiver, StreamingTransportBase):
             self.active = False
             written.add_done_callback(self._written)
 
+    @abstractmethod
     def wrap(self, packet: str) -> str:
         """What a packet is in the stream."""
-        raise NotImplementedError
 
     def _written(self, written: Future[None]) -> None:
         if not written.cancelled():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from asyncio import Future
 from collections.abc import Coroutine
 from typing import Any
@@ -29,7 +30,7 @@ from .session import RawLink, SockjsLink
 __all__ = ["RawSocket", "Socket"]
 
 
-class _Socket(Admitting, SockJSWebSocketHandler):
+class _Socket(Admitting, SockJSWebSocketHandler, ABC):
     """A WebSocket."""
 
     pings = True
@@ -94,12 +95,12 @@ class _Socket(Admitting, SockJSWebSocketHandler):
         if self.session is not None and self.session.connection is not None:
             self.session.connection.close(Close(fault.code, printable(str(fault))))
 
+    @abstractmethod
     def read(self, message: str | bytes) -> list[str]:
         """The messages in a frame.
 
         :raises ProtocolError: it is not of the protocol
         """
-        raise NotImplementedError
 
     def send_pack(self, message: str, binary: bool = False) -> None:
         protocol = self._protocol

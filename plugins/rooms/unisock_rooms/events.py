@@ -10,11 +10,11 @@ from typing import Any, TypeAlias
 from unisock import Spark
 from unisock.pipeline import is_async
 
-__all__ = ["Events", "Membership", "Name"]
+__all__ = ["Events", "OnMember", "OnRoom"]
 
-Membership: TypeAlias = Callable[[Spark, str], object]
+OnMember: TypeAlias = Callable[[Spark, str], object]
 """``function(spark, name)``"""
-Name: TypeAlias = Callable[[str], object]
+OnRoom: TypeAlias = Callable[[str], object]
 """``function(name)``"""
 
 log = logging.getLogger("unisock.rooms")
@@ -28,21 +28,21 @@ class Events:
     """
 
     def __init__(self) -> None:
-        self._joined: list[Membership] = []
-        self._left: list[Membership] = []
-        self._emptied: list[Name] = []
+        self._joined: list[OnMember] = []
+        self._left: list[OnMember] = []
+        self._emptied: list[OnRoom] = []
         self._waiting: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._telling = False
 
-    def on_joined(self, function: Membership) -> None:
+    def on_joined(self, function: OnMember) -> None:
         """Register ``function(spark, name)``."""
         self._joined.append(_plain(function, "on_join"))
 
-    def on_left(self, function: Membership) -> None:
+    def on_left(self, function: OnMember) -> None:
         """Register ``function(spark, name)``."""
         self._left.append(_plain(function, "on_leave"))
 
-    def on_emptied(self, function: Name) -> None:
+    def on_emptied(self, function: OnRoom) -> None:
         """Register ``function(name)``."""
         self._emptied.append(_plain(function, "on_empty"))
 

@@ -8,15 +8,15 @@ from typing import TypeVar
 from unisock import Audience, ConfigError, Hub, LimitExceeded, Spark, hookimpl
 
 from .directory import Directory
-from .events import Events, Membership, Name
+from .events import Events, OnMember, OnRoom
 from .names import check_length, check_name
 from .patterns import Pattern
 from .room import AnyOf, Matching, Room
 
 __all__ = ["Rooms"]
 
-MembershipT = TypeVar("MembershipT", bound=Membership)
-NameT = TypeVar("NameT", bound=Name)
+OnMemberT = TypeVar("OnMemberT", bound=OnMember)
+OnRoomT = TypeVar("OnRoomT", bound=OnRoom)
 
 
 class Rooms:
@@ -180,7 +180,7 @@ class Rooms:
 
     # Events.
 
-    def on_join(self, function: MembershipT) -> MembershipT:
+    def on_join(self, function: OnMemberT) -> OnMemberT:
         """``on_join(spark, name)``, a plain ``def``: a spark has joined a room.
 
         There may be several. An exception is logged and costs nobody else anything.
@@ -188,7 +188,7 @@ class Rooms:
         self._events.on_joined(function)
         return function
 
-    def on_leave(self, function: MembershipT) -> MembershipT:
+    def on_leave(self, function: OnMemberT) -> OnMemberT:
         """``on_leave(spark, name)``, likewise: a spark has left a room, or is gone.
 
         When a client goes, this comes before the application's ``on_close``.
@@ -196,7 +196,7 @@ class Rooms:
         self._events.on_left(function)
         return function
 
-    def on_empty(self, function: NameT) -> NameT:
+    def on_empty(self, function: OnRoomT) -> OnRoomT:
         """``on_empty(name)``, likewise: the last spark has left a room, which exists no more."""
         self._events.on_emptied(function)
         return function
