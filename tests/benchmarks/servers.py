@@ -1,4 +1,4 @@
-"""The servers under test: unisock on an adapter, or that adapter's driver by itself.
+"""The servers under test: the echo example on an adapter, or that adapter's driver by itself.
 
 ``python servers.py unisock tornado`` prints its port and serves ``/echo`` and ``/broadcast``.
 """
@@ -6,14 +6,16 @@
 import asyncio
 import gc
 import logging
+import runpy
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
 
-SIZE = 2 * 1024 * 1024
+EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 
 
 def listen() -> socket.socket:
@@ -47,7 +49,7 @@ async def bare_websockets() -> None:
             listeners.remove(connection)
 
     bound = listen()
-    async with serve(handle, sock=bound, compression=None, max_size=SIZE):
+    async with serve(handle, sock=bound, compression=None):
         announce(bound.getsockname()[1])
         await asyncio.Event().wait()
 
@@ -114,31 +116,8 @@ async def _tornado(application: Any) -> None:
 
 
 async def with_unisock(adapter: str) -> None:
-    from unisock import Close, Hub, Server, Spark
-
-    server = Server(
-        adapter=adapter, folder=None, listen={"port": 0}, limits={"message_bytes": SIZE}
-    )
-    echo = server.endpoint("/echo", codec="raw")
-    broadcast = server.endpoint("/broadcast", codec="raw")
-    listeners = Hub()
-
-    @echo.on_message
-    def answer(spark: Spark, message: str | bytes) -> Awaitable[None]:
-        return spark.send(message)
-
-    @broadcast.on_open
-    def enter(spark: Spark) -> None:
-        listeners.add(spark)
-
-    @broadcast.on_message
-    def spread(spark: Spark, message: str | bytes) -> None:
-        listeners.send_nowait(message)
-
-    @broadcast.on_close
-    def leave(spark: Spark, close: Close) -> None:
-        listeners.remove(spark)
-
+    server = runpy.run_path(str(EXAMPLES / "echo.py"))["server"]
+    server.override("benchmark", {"adapter": adapter, "listen": {"port": 0}})
     async with anyio.create_task_group() as group:
         addresses = await group.start(server.serve)
         announce(addresses[0].port)
