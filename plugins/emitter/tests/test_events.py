@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 import anyio.lowlevel
@@ -17,6 +17,9 @@ from unisock_emitter import Emitter, EventError, InvalidArguments
 from unisock_emitter.listeners import RESERVED, Listeners
 
 pytestmark = pytest.mark.anyio
+
+
+OpenHouse: TypeAlias = Callable[["House"], Awaitable[MemoryPeer]]
 
 
 class Point(msgspec.Struct):
@@ -46,7 +49,7 @@ class House:
 
 
 @pytest.fixture
-async def open_house(anyio_backend: str) -> AsyncIterator[Callable[..., Awaitable[House]]]:
+async def open_house(anyio_backend: str) -> AsyncIterator[OpenHouse]:
     async with anyio.create_task_group() as group:
 
         async def open_house(house: House) -> MemoryPeer:
@@ -54,7 +57,7 @@ async def open_house(anyio_backend: str) -> AsyncIterator[Callable[..., Awaitabl
             return await house.adapter.connect()
 
         with anyio.fail_after(20):
-            yield open_house  # type: ignore[misc]
+            yield open_house
         group.cancel_scope.cancel()
 
 
@@ -181,6 +184,8 @@ async def test_patterns_take_what_nobody_else_listens_to(open_house: Any) -> Non
     assert (await house.ask(peer, "chat:say"))["data"] == ["say"]
     assert (await house.ask(peer, "chat:shout", 1))["data"] == [["chat:shout", 1]]
     assert (await house.ask(peer, "__proto__"))["data"] == ["any"]
+    # Nobody can pretend that a client went.
+    assert (await house.ask(peer, "disconnect"))["error"]["code"] == "unknown-event"
 
 
 async def test_an_event_that_nobody_listens_to(open_house: Any) -> None:

@@ -123,9 +123,12 @@ class Listeners:
         book[key] = Listener(function, with_name=pattern)
 
     def find(self, name: str) -> Listener | None:
-        """Whose event it is: that of its own name, else of the longest pattern that fits."""
+        """Whose event it is: that of its own name, else of the longest pattern that fits.
+
+        A reserved name is nobody's, so that no client can pretend that another came or went.
+        """
         listener = self._exact.get(name)
-        if listener is None and self._prefixes:
+        if listener is None and self._prefixes and name not in RESERVED:
             fitting = [prefix for prefix in self._prefixes if name.startswith(prefix)]
             if fitting:
                 listener = self._prefixes[max(fitting, key=len)]
