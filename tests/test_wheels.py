@@ -99,3 +99,23 @@ def test_the_installed_wheels_echo(python: Path, adapter: str) -> None:
         for message in ("grüße", b"\x00\xff"):
             client.send(message)
             assert client.recv(timeout=10) == message
+
+
+@pytest.mark.parametrize(("kind", "some"), [("adapter", "text or tls"), ("plugin", "")])
+def test_the_installed_command_writes_what_works(
+    wheels: Path, python: Path, kind: str, some: str, tmp_path: Path
+) -> None:
+    """As it says itself: install with its tests' needs, editable, and run them."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST_"))}
+
+    def run(*arguments: str | Path, cwd: Path) -> str:
+        command = [python, "-m", *map(str, arguments)]
+        result = subprocess.run(command, cwd=cwd, env=clean, capture_output=True, text=True)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    run("unisock", "new", kind, "fresh", "--folder", "it", cwd=tmp_path)
+    it = tmp_path / "it"
+    uv("pip", "install", "--python", python, "--find-links", wheels, "-e", f"{it}[test]", cwd=it)
+    assert "passed" in run("pytest", "-k", some, cwd=it)
+    uv("pip", "uninstall", "--python", python, "unisock-fresh", cwd=it)

@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "Serve a chat, to see unisock at work.",
     "check": "Show the settings in force, and what is wrong with them.",
     "adapters": "List the installed adapters and what they can do.",
+    "new": "Write a new adapter or plugin that works.",
 }
 """Each command with its line in the list, so that the list needs no command imported."""
 
@@ -62,6 +63,7 @@ Examples:
   unisock serve app:server --port 8001
   unisock check app:server
   unisock adapters --json
+  unisock new plugin tally
 
 \b
 Exit codes:
