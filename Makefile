@@ -6,7 +6,7 @@ ARGS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format clean
+.PHONY: help demo test check bench autobahn format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ check: ## lint, formatting, types, documentation, lock file
 bench: ## compare each adapter with its bare driver
 	@.ci/setup check
 	@python tests/benchmarks $(ARGS)
+
+autobahn: ## run Autobahn's WebSocket test suite (ARGS='--adapter tornado --cases 6.*')
+	@.ci/setup autobahn
+	@python tests/autobahn $(ARGS)
 
 format: ## format the code and repair what can be repaired
 	@.ci/setup check

@@ -135,6 +135,28 @@ def test_a_fault_is_found_before_the_rest_comes() -> None:
     assert code_of(b"\x89\xfe") == 1002, "long ping"
 
 
+@pytest.mark.parametrize("begun", [b"", frame(TEXT, "κό".encode()[:3], fin=False)])
+def test_what_is_no_text_is_found_before_its_frame_is_whole(begun: bytes) -> None:
+    text = "σμε".encode() if not begun else "ό".encode()[1:] + "σμε".encode()
+    whole = frame(0 if begun else TEXT, text + b"\xf4\x90\x80\x80edited")
+    assert read(begun + whole[:-9], pieces=1) == [], "U+10FFFF has this first byte too"
+    assert code_of(begun + whole[:-8]) == 1007, "there is no U+110000"
+    assert code_of(begun + whole[:-8], pieces=1) == 1007
+
+
+def test_binary_may_be_anything_in_any_pieces() -> None:
+    wire = frame(BINARY, b"\xff" * 20, fin=False) + frame(0, b"\xff" * 20)
+    assert read(wire + frame(BINARY, b"\xff" * 30), pieces=7) == [
+        (BINARY, b"\xff" * 40),
+        (BINARY, b"\xff" * 30),
+    ]
+
+
+def test_text_that_comes_in_pieces_is_not_in_fragments() -> None:
+    text = "κόσμε" * 50
+    assert read(frame(TEXT, text.encode()), pieces=1, fragments=1) == [(TEXT, text)]
+
+
 def test_text_after_a_message_in_fragments_is_text_of_its_own() -> None:
     wire = frame(TEXT, "é".encode()[:1], fin=False) + frame(0, "é".encode()[1:]) + frame(TEXT, b"e")
     assert read(wire) == [(TEXT, "é"), (TEXT, "e")]
@@ -146,6 +168,8 @@ def test_the_cap_on_message_bytes() -> None:
     halves = frame(TEXT, b"x" * 60, fin=False), frame(0, b"x" * 40), frame(0, b"x" * 41)
     assert read(halves[0] + halves[1], limit=100) == [(TEXT, "x" * 100)]
     assert code_of(halves[0] + halves[2], limit=100) == 1009
+    assert code_of(halves[0] + halves[2], limit=100, pieces=7) == 1009
+    assert read(frame(TEXT, b"x" * 100), limit=100, pieces=7) == [(TEXT, "x" * 100)]
     assert read(frame(PING, b"x" * 11), limit=10) == [(PING, b"x" * 11)], "for messages only"
 
 
@@ -161,10 +185,11 @@ def test_the_cap_on_fragments() -> None:
         read(wire, fragments=3)
 
 
-def test_a_large_frame_is_read_in_large_pieces() -> None:
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_a_large_frame_is_read_in_large_pieces(opcode: int) -> None:
     reader = FrameReader(LARGE, 1)
     small = reader.wants
-    reader.feed(frame(BINARY, b"x" * LARGE)[:100])
+    reader.feed(frame(opcode, b"x" * LARGE)[:100])
     assert reader.next() is None
     assert small < reader.wants < LARGE, "but not so large that others have to wait"
 

@@ -36,14 +36,16 @@ class FrameReader:
     """
 
     __slots__ = (
+        "_buffer",
+        "_count",
         "_data",
         "_decoder",
+        "_expected",
         "_fragments",
         "_message_bytes",
         "_need",
         "_partial",
-        "_parts",
-        "_size",
+        "_room",
         "_start",
     )
 
@@ -53,20 +55,24 @@ class FrameReader:
         # The bytes that are being read, from `_start` on.
         self._data = b""
         self._start = 0
-        # An incomplete frame that has to grow to `_need` bytes.
+        # An incomplete frame that has to grow to `_need` bytes until it is looked at again, and to
+        # `_expected` bytes until it is whole.
         self._partial: bytearray | None = None
         self._need = 0
-        # The message whose fragments are coming, and its size.
-        self._parts: list[Message] | None = None
+        self._expected = 0
+        # The message that is coming, how many bytes it may still have, how many fragments of it
+        # have come, and, if it is text, what finds out early that it is none.
+        self._buffer: bytearray | None = None
+        self._room = message_bytes
+        self._count = 0
         self._decoder: codecs.IncrementalDecoder | None = None
-        self._size = 0
 
     @property
     def wants(self) -> int:
         """How many bytes to read next, at most: a lot only where a large frame is under way, so
         that nobody keeps the loop to himself.
         """
-        missing = 0 if self._partial is None else self._need - len(self._partial)
+        missing = 0 if self._partial is None else self._expected - len(self._partial)
         return max(_SMALL_READ, min(missing, _LARGE_READ))
 
     def feed(self, data: bytes) -> None:
@@ -94,7 +100,7 @@ class FrameReader:
                     self._wait_for(2)
                 return None
             first, second = data[start], data[start + 1]
-            if first not in _WHOLE or second < 0x80 or self._parts is not None:
+            if first not in _WHOLE or second < 0x80 or self._buffer is not None:
                 self._check(first, second)
             size, body = second & 0x7F, start + 6
             if size >= 126:
@@ -104,11 +110,16 @@ class FrameReader:
                     return None
                 size = int.from_bytes(data[start + 2 : start + 2 + wide], "big")
                 body += wide
-            if self._size + size > self._message_bytes and not first & 0x08:
+            if size > self._room and not first & 0x08:
                 raise LimitExceeded("message_bytes", self._message_bytes, code=1009)
             end = body + size
             if end > len(data):
-                self._wait_for(end - start)
+                if not self._is_text(first):
+                    self._wait_for(end - start)
+                elif body >= len(data):
+                    self._wait_for(min(body + 1, end) - start)
+                else:
+                    self._take_part(first, body, end)
                 return None
             payload = unmask(data[body - 4 : body], data[body:end])
             self._start = end
@@ -124,7 +135,29 @@ class FrameReader:
 
     def _wait_for(self, size: int) -> None:
         """Keep the rest until it has grown to ``size`` bytes."""
-        self._partial, self._need = bytearray(self._data[self._start :]), size
+        self._partial = bytearray(self._data[self._start :])
+        self._need = self._expected = size
+        self._data, self._start = b"", 0
+
+    def _is_text(self, first: int) -> bool:
+        opcode = first & 0x0F
+        return opcode == TEXT or (opcode == CONTINUATION and self._decoder is not None)
+
+    def _take_part(self, first: int, body: int, end: int) -> None:
+        """Take what has come of an incomplete frame of text, so that a fault in it is found now.
+
+        What is missing becomes a fragment, for which a header is made. Fragments may be split like
+        this on their way (RFC 6455 section 5.4), so the message stays the same. It is not counted.
+        """
+        data = self._data
+        mask, come = data[body - 4 : body], len(data) - body
+        self._add(first & 0x0F, unmask(mask, data[body:]), final=False)
+        turn, missing = come % 4, end - len(data)
+        header = (
+            bytes((first & 0x80, 0xFF)) + missing.to_bytes(8, "big") + mask[turn:] + mask[:turn]
+        )
+        self._partial = bytearray(header)
+        self._need, self._expected = len(header) + 1, len(header) + missing
         self._data, self._start = b"", 0
 
     def _check(self, first: int, second: int) -> None:
@@ -143,38 +176,50 @@ class FrameReader:
                 raise ProtocolError("a control frame has more than 125 bytes")
         elif opcode > BINARY:
             raise ProtocolError(f"there is no opcode {opcode}")
-        elif opcode and self._parts is not None:
+        elif opcode and self._buffer is not None:
             raise ProtocolError("a message began inside another")
-        elif not opcode and self._parts is None:
+        elif not opcode and self._buffer is None:
             raise ProtocolError("a fragment of no message")
 
     def _put_together(self, first: int, payload: bytes) -> tuple[int, Message] | None:
         """Add a fragment; the whole message if it was the last one."""
-        opcode, final = first & 0x0F, bool(first & 0x80)
-        parts = self._parts
-        if parts is None:
-            self._parts = parts = []
-            self._decoder = _Utf8Decoder() if opcode == TEXT else None
-        if len(parts) >= self._fragments:
+        if self._count >= self._fragments:
             raise LimitExceeded("fragments", self._fragments, code=1009)
-        decoder = self._decoder
-        parts.append(payload if decoder is None else _text(payload, decoder, final))
+        self._count += 1
+        final = bool(first & 0x80)
+        buffer = self._add(first & 0x0F, payload, final)
         if not final:
-            self._size += len(payload)
             return None
-        self._parts, self._decoder, self._size = None, None, 0
-        if decoder is None:
-            return BINARY, b"".join(part for part in parts if isinstance(part, bytes))
-        return TEXT, "".join(part for part in parts if isinstance(part, str))
+        text = self._decoder is not None
+        self._buffer, self._decoder = None, None
+        self._room, self._count = self._message_bytes, 0
+        return (TEXT, buffer.decode()) if text else (BINARY, bytes(buffer))
+
+    def _add(self, opcode: int, payload: bytes, final: bool) -> bytearray:
+        """Add to the message that is coming, or begin one; all that has come of it."""
+        buffer = self._buffer
+        if buffer is None:
+            self._buffer = buffer = bytearray()
+            self._decoder = _Utf8Decoder() if opcode == TEXT else None
+        if self._decoder is not None:
+            try:
+                self._decoder.decode(payload, final)
+            except UnicodeDecodeError:
+                raise _not_utf8() from None
+        buffer += payload
+        self._room -= len(payload)
+        return buffer
 
 
-def _text(
-    payload: bytes, decoder: codecs.IncrementalDecoder | None = None, final: bool = True
-) -> str:
+def _text(payload: bytes) -> str:
     try:
-        return payload.decode() if decoder is None else decoder.decode(payload, final)
+        return payload.decode()
     except UnicodeDecodeError:
-        raise ProtocolError("a text message is not UTF-8", code=1007) from None
+        raise _not_utf8() from None
+
+
+def _not_utf8() -> ProtocolError:
+    return ProtocolError("a text message is not UTF-8", code=1007)
 
 
 def read_close(payload: bytes) -> Close:
