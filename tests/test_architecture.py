@@ -19,20 +19,22 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = """
     errors | limits | timers | capabilities
     messages
-    handshake | framing | codecs
+    handshake | framing | codecs | url
     exchange | config
-    abc | registry | assets | sockets | bytestream
-    connection | pipeline | lane | plain | websocket | runtime | launch
-    recipient | memory
+    abc | registry | assets | sockets | bytestream | envelope
+    connection | pipeline | lane | plain_channels | websocket | runtime | launch
+    recipient | memory | plain | handlers | reconnecting | dialing
     fanout
     audience
     spark
-    hub
+    hub | stage
     hookspecs
     plugins
+    sparks
     gateway
     assembly
-    server
+    redial | memory_client | client_gate
+    server | client
     __init__
     testing | cli
     __main__

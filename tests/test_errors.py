@@ -10,6 +10,7 @@ from unisock.errors import (
     ConfigError,
     ConnectionClosed,
     ConnectionLost,
+    ConnectionRejected,
     DecodeError,
     HandshakeRejected,
     LimitExceeded,
@@ -34,6 +35,7 @@ def test_every_error_is_ours_and_stands_in_the_tree(name: str) -> None:
         (ClosedByPeer, anyio.EndOfStream),
         (ClosedByPeer, anyio.BrokenResourceError),
         (ConnectionLost, anyio.BrokenResourceError),
+        (ConnectionRejected, anyio.BrokenResourceError),
     ],
 )
 def test_a_closed_connection_is_what_anyio_calls_it(
@@ -53,6 +55,7 @@ def test_a_closed_connection_is_what_anyio_calls_it(
 def test_only_a_close_by_the_peer_ends_a_loop_over_a_stream() -> None:
     assert not issubclass(ClosedLocally, anyio.EndOfStream)
     assert not issubclass(ConnectionLost, anyio.EndOfStream)
+    assert not issubclass(ConnectionRejected, anyio.EndOfStream)
 
 
 def test_a_close_without_a_reason_reads_well() -> None:

@@ -166,6 +166,7 @@ def test_any_payload_is_data_a_packet_or_a_protocol_error(payload: Any) -> None:
 
     class Stage:
         packets = frozenset({Event})
+        has_channels = False
         party = Party()
 
         def enter(self, connection: Any, encoder: Any) -> Any:

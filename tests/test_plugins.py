@@ -60,6 +60,14 @@ class Recorder:
         self.note("forget")
 
     @hookimpl
+    def unisock_interrupt(self, spark: Spark, close: Any) -> None:
+        self.note("interrupt", close.code)
+
+    @hookimpl
+    def unisock_resume(self, spark: Spark) -> None:
+        self.note("resume", spark.closed)
+
+    @hookimpl
     def unisock_error(self, spark: Spark, error: Exception) -> None:
         self.note("error", error)
 
@@ -171,7 +179,7 @@ async def test_a_plugins_failure_is_not_the_clients(
         peer = await memory.connect("/ws?key")
         await peer.send("{")
         assert (await peer.wait_closed()).code == 1007
-        await server.gateway.wait_empty()
+        await server.gateway.sparks.wait_empty()
     assert heard == ["error", "close"]
     assert f"exception in a plugin's unisock_{hook}" in caplog.text
 

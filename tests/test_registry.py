@@ -15,7 +15,7 @@ from unisock.server import Server
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 MODULE = """
-from unisock.abc import Adapter, Dialect
+from unisock.abc import Adapter, Connector, Dialect
 from unisock.capabilities import Capabilities
 from unisock.codecs import RawCodec
 from unisock.memory import MemoryAdapter
@@ -36,6 +36,12 @@ class TinyCodec(RawCodec):
 
     def decode(self, message):
         return f"tiny {message}"
+
+class TinyConnector(Connector):
+    name = "tiny"
+
+    async def connect(self, call, gate):
+        raise ConnectionRefusedError
 
 class TinyPlugin:
     def __init__(self, size=1):

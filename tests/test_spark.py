@@ -270,7 +270,7 @@ async def test_failures_of_the_other_handlers(
             await peer.close()
         close = await peer.wait_closed()
         await settle()
-        await server.gateway.wait_empty()
+        await server.gateway.sparks.wait_empty()
         assert len(server.hub) == 0
         assert close.code == (1011 if where == "open" else 1000)
     assert errors == [where]

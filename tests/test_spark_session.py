@@ -107,7 +107,7 @@ async def test_receive_tells_how_it_ended(
         else:
             await spark.close()
         await settle()
-        await server.gateway.wait_empty()
+        await server.gateway.sparks.wait_empty()
     assert log == ["seen"]
     assert "exception" not in caplog.text
 
@@ -372,7 +372,7 @@ async def test_incoming_transforms_in_order(
         for text in ("a", "no", "b"):
             await peer.send(text)
         await peer.close()
-        await server.gateway.wait_empty()
+        await server.gateway.sparks.wait_empty()
     assert log == ["a12", "b12", "closed"]
 
 

@@ -87,7 +87,7 @@ async def test_faults_for_an_applications_tests(unisock_serve) -> None:
         server.everyone.send_nowait("x" * 10_000)
     assert (await slow.wait_closed()).code in (4008, 1006)
     await lost.drop()
-    await running.gateway.wait_empty()
+    await running.gateway.sparks.wait_empty()
     assert running.gateway.connections == []
 
 

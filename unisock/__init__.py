@@ -2,8 +2,10 @@
 
 from importlib.metadata import version
 
+from .abc import Channel
 from .audience import Audience, Who
 from .capabilities import Capabilities
+from .client import Client, connect
 from .config import Endpoint, Listen, Settings, Tls
 from .errors import (
     ClosedByPeer,
@@ -12,22 +14,27 @@ from .errors import (
     ConfigError,
     ConnectionClosed,
     ConnectionLost,
+    ConnectionRejected,
     DecodeError,
     EncodeError,
     HandshakeRejected,
     LimitExceeded,
     NotInstalled,
     ProtocolError,
+    Redirected,
     UnisockError,
+    Unreachable,
     Unsupported,
 )
+from .handlers import ChannelHandlers, EndpointHandlers
 from .handshake import Address, Handshake, Headers
 from .hookspecs import Register, hookimpl
 from .hub import Hub
 from .limits import Heartbeat, Limits, Overflow
 from .messages import Ack, Close, Data, Delivery, Event, Fault, Message, Origin, Packet, Sent
 from .pipeline import DROP
-from .server import EndpointHandlers, Server
+from .redial import Backoff, State, StateChange
+from .server import Server
 from .spark import Spark
 
 __version__ = version("unisock")
@@ -37,7 +44,11 @@ __all__ = [
     "Ack",
     "Address",
     "Audience",
+    "Backoff",
     "Capabilities",
+    "Channel",
+    "ChannelHandlers",
+    "Client",
     "Close",
     "ClosedByPeer",
     "ClosedLocally",
@@ -45,6 +56,7 @@ __all__ = [
     "ConfigError",
     "ConnectionClosed",
     "ConnectionLost",
+    "ConnectionRejected",
     "Data",
     "DecodeError",
     "Delivery",
@@ -67,15 +79,20 @@ __all__ = [
     "Overflow",
     "Packet",
     "ProtocolError",
+    "Redirected",
     "Register",
     "Sent",
     "Server",
     "Settings",
     "Spark",
+    "State",
+    "StateChange",
     "Tls",
     "UnisockError",
+    "Unreachable",
     "Unsupported",
     "Who",
     "__version__",
+    "connect",
     "hookimpl",
 ]

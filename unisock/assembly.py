@@ -20,7 +20,7 @@ from .limits import Heartbeat, Limits
 from .pipeline import Handler, Handlers, Pipeline
 from .plugins import Plugins, Registered
 from .registry import Kind, installed, look_up
-from .spark import Spark
+from .sparks import Sparks
 
 __all__ = ["assemble", "choose_adapter"]
 
@@ -69,14 +69,11 @@ def assemble(
     """
     _check_adapter(adapter, settings)
     _check_options(adapter, settings)
-    gateway = ServerGateway(settings, runtime, hub, plugins, assets)
-    everything = Registered()
-    everything.incoming_transforms += registered.incoming_transforms
-    everything.outgoing_transforms += registered.outgoing_transforms
-    plugins.hook.unisock_configure(register=everything)
+    sparks = Sparks(hub, plugins, registered, runtime)
+    gateway = ServerGateway(settings, sparks, assets)
     for endpoint in settings.endpoints:
         handlers = endpoints.get(endpoint.path, Handlers()).over(defaults)
-        _add_endpoint(gateway, adapter, endpoint, handlers, everything)
+        _add_endpoint(gateway, adapter, endpoint, handlers)
     return gateway
 
 
@@ -85,7 +82,6 @@ def _add_endpoint(
     adapter: Adapter,
     endpoint: Endpoint,
     handlers: Mapping[str, Handler],
-    registered: Registered,
 ) -> None:
     settings = gateway.settings
     protocol = _choose_protocol(adapter, endpoint)
@@ -93,63 +89,32 @@ def _add_endpoint(
     _check_codec(adapter, protocol, endpoint, codec)
     dialect: Dialect = _look_up("dialect", endpoint.dialect, endpoint)(codec)
     limits = _replace(settings.limits, endpoint.limits, f"endpoint {endpoint.path}: limits")
+
+    def build(handlers: Mapping[str, Handler], inbox: bool) -> Pipeline:
+        return gateway.sparks.pipeline(
+            endpoint,
+            limits=limits,
+            overflow=endpoint.overflow or settings.overflow,
+            handlers=handlers,
+            inbox=inbox,
+        )
+
+    if "message" not in handlers and "session" not in handlers:
+        log.info(
+            "endpoint %s has no on_message handler: what clients send is ignored", endpoint.path
+        )
     gate = EndpointGate(
         gateway,
         endpoint,
-        limits=limits,
         heartbeat=_replace(
             settings.heartbeat, endpoint.heartbeat, f"endpoint {endpoint.path}: heartbeat"
         ),
         dialect=dialect,
-        pipeline=_pipeline(gateway, endpoint, limits, handlers, registered),
+        pipeline=build(handlers, False),
         authorize=handlers.get("authorize"),
+        build=build,
     )
     gateway.add(gate, protocol(gate) if protocol is not None else None)
-
-
-def _pipeline(
-    gateway: ServerGateway,
-    endpoint: Endpoint,
-    limits: Limits,
-    handlers: Mapping[str, Handler],
-    registered: Registered,
-) -> Pipeline:
-    inbox = "session" in handlers
-    final = Spark.arrive if inbox else handlers.get("message", _ignore)
-    if final is _ignore:
-        log.info(
-            "endpoint %s has no on_message handler: what clients send is ignored", endpoint.path
-        )
-    return Pipeline(
-        endpoint=endpoint,
-        limits=limits,
-        overflow=endpoint.overflow or gateway.settings.overflow,
-        runtime=gateway.runtime,
-        handlers={**handlers, "error": _with_hook(gateway.plugins, handlers.get("error"))},
-        final=final,
-        inbox=inbox,
-        incoming=registered.incoming_transforms,
-        outgoing=registered.outgoing_transforms,
-        packets=registered.packets,
-        at_once=registered.at_once,
-        dropped=gateway.count_dropped,
-        leave=gateway.leave,
-        forget=gateway.forget,
-    )
-
-
-def _with_hook(plugins: Plugins, on_error: Handler | None) -> Handler:
-    """The application's error handler, after the plugins' hook."""
-
-    def handle(spark: Spark, error: Exception) -> Any:
-        plugins.tell("unisock_error", spark=spark, error=error)
-        return on_error(spark, error) if on_error is not None else None
-
-    return handle
-
-
-def _ignore(spark: Spark, payload: object) -> None:
-    """For endpoints that only send."""
 
 
 def _choose_protocol(adapter: Adapter, endpoint: Endpoint) -> type[Protocol] | None:

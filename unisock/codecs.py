@@ -37,6 +37,14 @@ class Codec(ABC):
         :raises DecodeError: the message is not of this codec; never any other error
         """
 
+    def enclose(self, *head: object) -> tuple[Message, Message] | None:
+        """What stands before and after an encoded payload in an array ``[*head, payload]``, so that
+        it is encoded once for many arrays; `None` if the codec has no arrays.
+
+        :raises EncodeError: the head has no form in this codec
+        """
+        return None
+
 
 class JsonCodec(Codec):
     """JSON (RFC 8259) as text; binary messages that hold JSON are accepted too."""
@@ -59,6 +67,12 @@ class JsonCodec(Codec):
         except (ValueError, RecursionError) as error:
             # RecursionError: a depth bomb ("[[[[…") is no ValueError.
             raise DecodeError(f"not JSON: {error}") from error
+
+    def enclose(self, *head: object) -> tuple[Message, Message]:
+        try:
+            return self._encode(head)[:-1].decode() + ("," if head else ""), "]"
+        except (TypeError, ValueError) as error:
+            raise EncodeError(f"no JSON for {head}: {error}") from error
 
 
 class MsgpackCodec(Codec):
@@ -85,6 +99,11 @@ class MsgpackCodec(Codec):
         except (TypeError, ValueError, RecursionError) as error:
             # TypeError: a map whose key cannot be hashed.
             raise DecodeError(f"not MessagePack: {error}") from error
+
+    def enclose(self, *head: object) -> tuple[Message, Message]:
+        # An array of at most 15 elements begins with one byte, 0x90 + their number.
+        items = self._encode(head)
+        return bytes((items[0] + 1,)) + items[1:], b""
 
 
 class TextCodec(Codec):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
+from collections.abc import Callable
 
 import anyio
 
@@ -39,8 +40,10 @@ class BufferedConnection(Connection):
         "_clear",
         "_closing",
         "_deadline",
+        "_latency",
         "_outbox",
         "_pinged_at",
+        "_probe",
         "_pulse",
         "_waiter",
         "gate",
@@ -60,6 +63,8 @@ class BufferedConnection(Connection):
         self._deadline: Timer | None = None
         self._waiter: anyio.Event | None = None
         self._pinged_at: float | None = None
+        self._latency: float | None = None
+        self._probe: Callable[[], None] | None = None
         self._pulse: Timer | None = None
 
     # The driver's half.
@@ -115,8 +120,11 @@ class BufferedConnection(Connection):
         """The peer answered a ping."""
         self.heard = True
         if self._pinged_at is not None:
-            self.latency = self.gate.runtime.timers.now - self._pinged_at
+            self._latency = self.gate.runtime.timers.now - self._pinged_at
             self._pinged_at = None
+        probe, self._probe = self._probe, None
+        if probe is not None:
+            probe()
 
     def ended(self, close: Close) -> None:
         """The connection is gone. Only the first call counts."""
@@ -182,12 +190,24 @@ class BufferedConnection(Connection):
     def closing(self) -> Close | None:
         return self.closed or self._closing
 
+    @property
+    def latency(self) -> float | None:
+        return self._latency
+
     async def wait_closed(self) -> None:
         while self.closed is None:
             await self._waiting().wait()
 
     def attach(self, receiver: Receiver) -> None:
         super().attach(receiver if self._closing is None else _Leaving(receiver))
+
+    def probe(self, answered: Callable[[], None]) -> bool:
+        if not self.pings or self._pinged_at is not None or self.closing is not None:
+            return False
+        self._probe = answered
+        self._pinged_at = self.gate.runtime.timers.now
+        self.ping()
+        return True
 
     def watch(self) -> None:
         if self.pings and self.gate.heartbeat.interval:
@@ -209,6 +229,8 @@ class BufferedConnection(Connection):
             self._pinged_at = timers.now
             self.ping()
             self._look_again(heartbeat.timeout)
+        elif timers.now - self._pinged_at < heartbeat.timeout:  # a probe of late
+            self._look_again(self._pinged_at + heartbeat.timeout - timers.now)
         else:
             self.fail(Close(1006, "no answer to the heartbeat", origin=Origin.LOST))
 

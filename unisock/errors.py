@@ -10,14 +10,17 @@
     ├── ConnectionClosed        the pipe is gone                        code, reason, reconnect
     │   ├── ClosedLocally       … because this side closed it
     │   ├── ClosedByPeer        … because the peer closed it in good order
-    │   └── ConnectionLost      … because it broke
+    │   ├── ConnectionLost      … because it broke
+    │   └── ConnectionRejected  … because the server wants us no more   status
+    ├── Unreachable             a client has given up                   attempts
+    ├── Redirected              a client is sent elsewhere              status, location
     ├── CodecError
     │   ├── EncodeError         this payload has no form in that codec
     │   └── DecodeError         these bytes are not of that codec       code
     ├── ProtocolError           the peer broke its protocol's rules     code
     └── LimitExceeded           a cap was reached                       limit, maximum, code
 
-The three kinds of `ConnectionClosed` are anyio's errors too, so a Spark behaves as any other
+The kinds of `ConnectionClosed` are anyio's errors too, so a Spark behaves as any other
 `anyio.abc.ObjectStream`.
 """
 
@@ -32,13 +35,16 @@ __all__ = [
     "ConfigError",
     "ConnectionClosed",
     "ConnectionLost",
+    "ConnectionRejected",
     "DecodeError",
     "EncodeError",
     "HandshakeRejected",
     "LimitExceeded",
     "NotInstalled",
     "ProtocolError",
+    "Redirected",
     "UnisockError",
+    "Unreachable",
     "Unsupported",
 ]
 
@@ -142,6 +148,48 @@ class ClosedByPeer(ConnectionClosed, anyio.EndOfStream, anyio.BrokenResourceErro
 
 class ConnectionLost(ConnectionClosed, anyio.BrokenResourceError):
     """The connection broke: no close handshake, no answer to a heartbeat, a broken rule."""
+
+
+class ConnectionRejected(ConnectionClosed, anyio.BrokenResourceError):
+    """The server told this client not to come back: it refused the handshake (its
+    `HandshakeRejected` is the cause then), or closed with a code that says so.
+
+    :ivar status: the HTTP status of the refusal; 0 where the connection had been accepted
+    """
+
+    status: int = 0
+
+    @classmethod
+    def of(cls, rejection: HandshakeRejected) -> ConnectionRejected:
+        """The refusal of a handshake, as whoever wanted the connection sees it."""
+        error = cls(rejection.code, f"{rejection.status} {rejection.reason}", False)
+        error.status = rejection.status
+        error.__cause__ = rejection
+        return error
+
+
+class Unreachable(UnisockError):
+    """A client could not connect, and has given up; the last error is its cause.
+
+    :ivar attempts: how often it had tried
+    """
+
+    def __init__(self, message: str, *, attempts: int) -> None:
+        super().__init__(message)
+        self.attempts = attempts
+
+
+class Redirected(UnisockError):
+    """The server sends a client elsewhere.
+
+    :ivar status: the HTTP status
+    :ivar location: the ``Location`` header
+    """
+
+    def __init__(self, status: int, location: str) -> None:
+        super().__init__(f"{status}: this server sends its clients to {location}")
+        self.status = status
+        self.location = location
 
 
 class CodecError(UnisockError):

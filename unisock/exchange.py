@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from .errors import HandshakeRejected, Unsupported
 from .handshake import Handshake
+from .messages import Close, printable
 
-__all__ = ["Request", "Response"]
+__all__ = ["Request", "Response", "read_refusal"]
 
 
 class Request:
@@ -64,3 +65,31 @@ class Response:
         body = {"error": rejection.reason, "code": rejection.code, "retry": rejection.retry}
         headers = [("Content-Type", "application/json"), *rejection.headers]
         return cls(rejection.status, msgspec.json.encode(body), headers)
+
+
+class _Refusal(msgspec.Struct):
+    """The body of a refusal of ours."""
+
+    error: str
+    code: int = 4500
+    retry: bool = False
+
+
+def read_refusal(
+    status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b""
+) -> HandshakeRejected:
+    """What a client makes of a server's refusal, ours or anybody's.
+
+    :param status: the HTTP status; one that is no error counts as 400
+    """
+    try:
+        told = msgspec.json.decode(body, type=_Refusal)
+    except (msgspec.DecodeError, RecursionError):
+        told = _Refusal(printable(" ".join(body.decode("utf-8", "replace").split())) or "refused")
+    return HandshakeRejected(
+        printable(told.error),
+        status=status if 400 <= status <= 599 else 400,
+        code=told.code if Close.sendable(told.code) else 4500,
+        retry=told.retry,
+        headers=tuple(headers),
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import socket
 import ssl
 from collections import Counter
@@ -16,13 +15,10 @@ import anyio
 from .abc import (
     Connection,
     Dialect,
-    Encoder,
     Gate,
     Gateway,
-    Party,
     Protocol,
     Runtime,
-    Stage,
     Upgrade,
 )
 from .assets import Asset
@@ -30,13 +26,12 @@ from .config import Endpoint, Settings
 from .errors import HandshakeRejected
 from .exchange import Request, Response
 from .handshake import Handshake, TrustedProxies, parse_ip
-from .hub import Hub
 from .limits import Heartbeat, Limits, Overflow
 from .messages import Close, printable
 from .pipeline import Handler, Pipeline, awaited
-from .plugins import Plugins
 from .sockets import bind
-from .spark import Spark
+from .sparks import Sparks
+from .stage import PipelineBuilder, SparkStage
 
 __all__ = ["EndpointGate", "ServerGateway"]
 
@@ -45,30 +40,33 @@ log = logging.getLogger("unisock")
 _FULL = Close(1013, "server full, try again later")
 
 
-class EndpointGate(Gate, Stage):
+class EndpointGate(Gate, SparkStage):
     """The way into one endpoint, for connections and then for sparks."""
+
+    limits: Limits
+    runtime: Runtime
 
     def __init__(
         self,
         gateway: ServerGateway,
         endpoint: Endpoint,
         *,
-        limits: Limits,
         heartbeat: Heartbeat,
         dialect: Dialect,
         pipeline: Pipeline,
         authorize: Handler | None,
+        build: PipelineBuilder,
     ) -> None:
+        sparks = gateway.sparks
+        super().__init__(
+            pipeline, entered=sparks.enter, finders=sparks.registered.finders, build=build
+        )
         settings = gateway.settings
         self.endpoint = endpoint
-        self.limits = limits
         self.heartbeat = heartbeat
         self.overflow: Overflow = endpoint.overflow or settings.overflow
-        self.runtime = gateway.runtime
-        self.packets = frozenset(pipeline.packets)
         self._gateway = gateway
         self._dialect = dialect
-        self._pipeline = pipeline
         self._authorize = authorize
         origins = settings.origins if endpoint.origins is None else endpoint.origins
         self.origins = frozenset(origin.lower() for origin in origins)
@@ -82,7 +80,7 @@ class EndpointGate(Gate, Stage):
                 (name for name in self.endpoint.subprotocols if name in offers), ""
             )
             if self._authorize is not None:
-                await self._ask(self._authorize, handshake)
+                await self._ask_application(self._authorize, handshake)
         except HandshakeRejected as rejection:
             self._gateway.refused(handshake, rejection)
             raise
@@ -99,13 +97,7 @@ class EndpointGate(Gate, Stage):
         self._gateway.let_go(connection)
 
     def count_dropped(self, messages: int) -> None:
-        self._gateway.count_dropped(messages)
-
-    def enter(self, connection: Connection, encoder: Encoder, *, id: str = "") -> Party:
-        spark = Spark(id or secrets.token_urlsafe(16), connection, encoder, self._pipeline)
-        self._gateway.enter(spark)
-        spark.start()
-        return spark
+        self._gateway.sparks.count_dropped(messages)
 
     def _check_origin(self, handshake: Handshake) -> None:
         if not self.welcomes(handshake):
@@ -114,7 +106,7 @@ class EndpointGate(Gate, Stage):
                 "`origins` lists those that are"
             )
 
-    async def _ask(self, authorize: Handler, handshake: Handshake) -> None:
+    async def _ask_application(self, authorize: Handler, handshake: Handshake) -> None:
         """Let the application decide: it raises, or returns False, to refuse."""
         answer: Any = None
         with anyio.move_on_after(self.limits.authorize_seconds) as scope:
@@ -135,7 +127,7 @@ class EndpointGate(Gate, Stage):
 class ServerGateway(Gateway):
     """All endpoints of a server, its connections and its sparks.
 
-    :ivar dropped: messages to clients that were dropped so far
+    :ivar sparks: the life of its sparks
     :ivar rejections: clients turned away so far
     :ivar draining: no new client is let in
     """
@@ -143,18 +135,15 @@ class ServerGateway(Gateway):
     def __init__(
         self,
         settings: Settings,
-        runtime: Runtime,
-        hub: Hub,
-        plugins: Plugins,
+        sparks: Sparks,
         assets: Mapping[str, Asset],
     ) -> None:
         self.settings = settings
         self.limits = settings.limits
-        self.runtime = runtime
-        self.hub = hub
-        self.plugins = plugins
+        self.sparks = sparks
+        self.runtime = sparks.runtime
+        self.plugins = sparks.plugins
         self.gates: tuple[Gate, ...] = ()
-        self.dropped = 0
         self.rejections = 0
         self.draining = False
         self._proxies = TrustedProxies(settings.trusted_proxies)
@@ -162,8 +151,6 @@ class ServerGateway(Gateway):
         self._routes: dict[str, Protocol] = {}
         self._connections: dict[Connection, str] = {}
         self._per_address: Counter[str] = Counter()
-        self._sparks = 0
-        self._empty = anyio.Event()
         tls = settings.listen.tls
         self._ssl_context = tls.context() if tls is not None else None
 
@@ -261,42 +248,15 @@ class ServerGateway(Gateway):
         )
         self.plugins.tell("unisock_refused", handshake=handshake, rejection=rejection)
 
-    def count_dropped(self, messages: int) -> None:
-        """Messages to a client were dropped."""
-        self.dropped += messages
-
-    # For the life of sparks.
-
-    def enter(self, spark: Spark) -> None:
-        """A new spark, before its open handler."""
-        self._sparks += 1
-        self.hub.add(spark)
-        log.debug("%r: open", spark)
-        self.plugins.tell("unisock_open", spark=spark)
-
-    def leave(self, spark: Spark, close: Close) -> None:
-        """A spark that cannot be reached any more, before its close handler."""
-        self.hub.remove(spark)
-        log.debug("%r: %s", spark, printable(close.reason) or "closed")
-        self.plugins.tell("unisock_close", spark=spark, close=close)
-
-    def forget(self, spark: Spark) -> None:
-        """A spark whose close handler has ended."""
-        self.plugins.tell("unisock_forget", spark=spark)
-        self._sparks -= 1
-        if not self._sparks:
-            empty, self._empty = self._empty, anyio.Event()
-            empty.set()
+    @property
+    def dropped(self) -> int:
+        """Messages to clients that were dropped so far."""
+        return self.sparks.dropped
 
     @property
     def connections(self) -> list[Connection]:
         """All live connections."""
         return [*self._connections]
-
-    async def wait_empty(self) -> None:
-        """Wait until every spark is forgotten."""
-        while self._sparks:
-            await self._empty.wait()
 
 
 def network_of(host: str) -> str:

@@ -19,6 +19,7 @@ from .hub import Hub
 from .messages import Close, Packet
 from .pipeline import Transform
 from .spark import Spark
+from .stage import ChannelFinder
 
 __all__ = ["Register", "hookimpl"]
 
@@ -63,6 +64,12 @@ class Register(ABC):
         :raises ConfigError: somebody else registered for it
         """
 
+    @abstractmethod
+    def channels(self, find: ChannelFinder) -> None:
+        """Serve channels: ``find(name)`` gives the handlers of the channel with this name, or
+        `None`. Dialects look for channels only where somebody serves them.
+        """
+
 
 @hookspec
 def unisock_configure(register: Register) -> None:
@@ -94,6 +101,20 @@ def unisock_close(spark: Spark, close: Close) -> None:
 @hookspec
 def unisock_forget(spark: Spark) -> None:
     """The application is done with a spark, ``on_close`` included: drop all that is kept for it."""
+
+
+@hookspec
+def unisock_interrupt(spark: Spark, close: Close) -> None:
+    """Only on a client that reconnects: its connection broke and is being made anew. Answers that
+    were waited for do not come any more.
+    """
+
+
+@hookspec
+def unisock_resume(spark: Spark) -> None:
+    """Only on a client that reconnects: its connection is there again. What is sent during this
+    call goes ahead of all that waits.
+    """
 
 
 @hookspec

@@ -54,6 +54,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Rooms that one client may be in."""
     room_name_bytes: int = 200
     """The length of a room's name, in UTF-8."""
+    channels_per_connection: int = 128
+    """Channels that one connection may split into."""
+    channel_name_bytes: int = 200
+    """The length of a channel's name, in UTF-8."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

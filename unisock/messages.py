@@ -7,7 +7,13 @@ from typing import TypeAlias
 
 import msgspec
 
-from .errors import ClosedByPeer, ClosedLocally, ConnectionClosed, ConnectionLost
+from .errors import (
+    ClosedByPeer,
+    ClosedLocally,
+    ConnectionClosed,
+    ConnectionLost,
+    ConnectionRejected,
+)
 
 __all__ = [
     "Ack",
@@ -99,6 +105,8 @@ class Origin(Enum):
     LOCAL = "local"
     PEER = "peer"
     LOST = "lost"
+    REJECTED = "rejected"
+    """The server told a client not to come back."""
 
 
 _COME_BACK = frozenset({1001, 1005, 1006, 1011, 1012, 1013, 1014, 1015})
@@ -107,6 +115,7 @@ _ERRORS: dict[Origin, type[ConnectionClosed]] = {
     Origin.LOCAL: ClosedLocally,
     Origin.PEER: ClosedByPeer,
     Origin.LOST: ConnectionLost,
+    Origin.REJECTED: ConnectionRejected,
 }
 
 
@@ -141,6 +150,14 @@ class Close(msgspec.Struct, frozen=True):
     def error(self) -> ConnectionClosed:
         """This close as the exception that a reader or writer meets."""
         return _ERRORS[self.origin](self.code, self.reason, self.come_back)
+
+    @classmethod
+    def from_server(cls, code: int, reason: str) -> Close:
+        """A close as a client was told it: of its server, or of a channel that it had begun."""
+        close = cls(code, reason, origin=Origin.PEER)
+        if code in (1000, 1005) or close.come_back:
+            return close
+        return cls(code, reason, origin=Origin.REJECTED)
 
     @staticmethod
     def sendable(code: int) -> bool:

@@ -79,6 +79,8 @@ class Pipeline:
     :ivar dropped: told how many messages to a client were dropped before they reached its outbox
     :ivar leave: called when a spark can no longer be reached, before its close handler
     :ivar forget: called after its close handler
+    :ivar interrupted: called when a client's connection broke and is being made anew
+    :ivar resumed: called when it is there again
     """
 
     __slots__ = (
@@ -90,6 +92,7 @@ class Pipeline:
         "forget",
         "inbox",
         "incoming",
+        "interrupted",
         "leave",
         "limits",
         "on_close",
@@ -99,6 +102,7 @@ class Pipeline:
         "outgoing_async",
         "overflow",
         "packets",
+        "resumed",
         "runtime",
         "session",
     )
@@ -120,6 +124,8 @@ class Pipeline:
         dropped: Callable[[int], None] = lambda messages: None,
         leave: Callable[[Any, Close], None] = lambda spark, close: None,
         forget: Callable[[Any], None] = lambda spark: None,
+        interrupted: Callable[[Any, Close], None] = lambda spark, close: None,
+        resumed: Callable[[Any], None] = lambda spark: None,
     ) -> None:
         self.endpoint = endpoint
         self.limits = limits
@@ -139,6 +145,8 @@ class Pipeline:
         self.dropped = dropped
         self.leave = leave
         self.forget = forget
+        self.interrupted = interrupted
+        self.resumed = resumed
         self.deliver = self._compile()
 
     def _compile(self) -> Handler | None:

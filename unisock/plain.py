@@ -1,24 +1,19 @@
 """The plain dialect: a message is a payload in the endpoint's codec.
 
-Where a plugin consumes events, an object ``{"type": 0, "data": ["name", …], "id": 1}`` is an event
-and ``{"type": 1, "data": […], "id": 1}`` its answer: the envelope of primus-emitter. An answer that
-tells of a failure has ``"error": {"code": …, "message": …}`` besides. Everything else stays data.
+Where a plugin consumes events, a payload may be an envelope with an event or an answer in it (see
+`unisock.envelope`), and where one serves channels, a frame of a channel (see
+`unisock.plain_channels`). Everything else stays data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
-
-import msgspec
-
 from .abc import Connection, Dialect, Party, Receiver, Stage
-from .errors import DecodeError, EncodeError, ProtocolError
-from .messages import Ack, Close, Data, Event, Fault, Message, Packet, Wire
+from .envelope import open_envelope, seal
+from .errors import DecodeError, ProtocolError
+from .messages import Ack, Close, Event, Message, Packet, Wire
+from .plain_channels import PlainMultiplexer
 
 __all__ = ["PlainDialect"]
-
-EVENT, ACK = 0, 1
 
 
 class PlainDialect(Dialect):
@@ -27,6 +22,8 @@ class PlainDialect(Dialect):
     name = "plain"
 
     def converse(self, connection: Connection, stage: Stage) -> Receiver:
+        if stage.has_channels and self.codec.enclose() is not None:
+            return PlainMultiplexer(connection, stage, self)
         party = stage.enter(connection, self)
         if Event in stage.packets or Ack in stage.packets:
             return _EnvelopeReceiver(self, party)
@@ -36,20 +33,7 @@ class PlainDialect(Dialect):
         return self.codec.encode(payload)
 
     def encode(self, packet: Packet) -> Wire:
-        match packet:
-            case Data():
-                return self.codec.encode(packet.payload)
-            case Event():
-                event = {"type": EVENT, "data": [packet.name, *packet.args]}
-                return self.codec.encode(event if packet.id is None else {**event, "id": packet.id})
-            case Ack():
-                ack = {"type": ACK, "id": packet.id, "data": list(packet.args)}
-                return self.codec.encode(
-                    ack if packet.fault is None else {**ack, "error": packet.fault}
-                )
-            case _:
-                kind = type(packet).__name__
-                raise EncodeError(f"the plain dialect has no form for {kind} packets")
+        return self.codec.encode(seal(packet))
 
 
 class _PlainReceiver(Receiver):
@@ -70,6 +54,12 @@ class _PlainReceiver(Receiver):
     def on_close(self, close: Close) -> None:
         self._party.on_close(close)
 
+    def on_interrupt(self, close: Close) -> None:
+        self._party.on_interrupt(close)
+
+    def on_resume(self) -> None:
+        self._party.on_resume()
+
 
 class _EnvelopeReceiver(_PlainReceiver):
     __slots__ = ()
@@ -77,7 +67,7 @@ class _EnvelopeReceiver(_PlainReceiver):
     def on_message(self, message: Message) -> None:
         try:
             payload = self._decode(message)
-            packet = _open_envelope(payload)
+            packet = open_envelope(payload)
         except (DecodeError, ProtocolError) as error:
             self._party.on_violation(error)
             return
@@ -85,35 +75,3 @@ class _EnvelopeReceiver(_PlainReceiver):
             self._party.on_data(payload)
         else:
             self._party.on_packet(packet)
-
-
-def _open_envelope(payload: object) -> Packet | None:
-    """The packet in a payload; `None` if it is data.
-
-    :raises ProtocolError: it is an envelope with something else in it
-    """
-    if not isinstance(payload, dict):
-        return None
-    fields = cast("dict[object, Any]", payload)
-    kind, data, number = fields.get("type"), fields.get("data"), fields.get("id")
-    if type(kind) is not int or kind not in (EVENT, ACK) or not isinstance(data, list):
-        return None
-    if number is not None and type(number) is not int:
-        raise ProtocolError("the id of an envelope is an integer")
-    args = tuple(cast("list[object]", data))
-    if kind == ACK:
-        if number is None:
-            raise ProtocolError("an answer has the id of its event")
-        return Ack(number, args, _fault(fields.get("error")))
-    if not args or not isinstance(args[0], str):
-        raise ProtocolError("the data of an event begins with its name")
-    return Event(args[0], args[1:], number)
-
-
-def _fault(error: object) -> Fault | None:
-    if error is None:
-        return None
-    try:
-        return msgspec.convert(error, Fault) if isinstance(error, Mapping) else Fault(str(error))
-    except msgspec.ValidationError as wrong:
-        raise ProtocolError(f"the error of an answer: {wrong}") from wrong

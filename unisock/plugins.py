@@ -15,6 +15,7 @@ from .messages import Packet
 from .pipeline import Transform
 from .registry import look_up
 from .spark import Spark
+from .stage import ChannelFinder
 
 __all__ = ["Plugins"]
 
@@ -130,6 +131,7 @@ class Registered(Register):
         self.outgoing_transforms: list[Transform] = []
         self.packets: dict[type[Packet], Callable[[Spark, Any], Any]] = {}
         self.at_once: set[type[Packet]] = set()
+        self.finders: list[ChannelFinder] = []
 
     def incoming(self, transform: Transform) -> None:
         self.incoming_transforms.append(transform)
@@ -149,3 +151,6 @@ class Registered(Register):
         self.packets[kind] = handler
         if at_once:
             self.at_once.add(kind)
+
+    def channels(self, find: ChannelFinder) -> None:
+        self.finders.append(find)

@@ -15,7 +15,7 @@ from .errors import ConnectionClosed
 from .handshake import Handshake
 from .lane import Lane
 from .limits import Limits, Overflow
-from .messages import Close, Packet, Sent, Wire
+from .messages import Close, Packet, Sent, Wire, printable
 from .pipeline import DROP, Pipeline
 
 __all__ = ["DONE", "Recipient"]
@@ -70,7 +70,12 @@ class Recipient(ABC):
     @property
     def user(self) -> Any:
         """What the ``authorize`` handler returned; `None` without one."""
-        return self.connection.handshake.user
+        return self.connection.user
+
+    @property
+    def channel(self) -> str:
+        """The name of the channel that it is on; ``""`` for a connection of its own."""
+        return self.connection.channel
 
     @property
     def transport(self) -> str:
@@ -89,7 +94,8 @@ class Recipient(ABC):
 
     def __repr__(self) -> str:
         state = "open" if self.closed is None else f"closed {self.closed.code}"
-        return f"<Spark {self.id} {self.endpoint.path} {self.transport} {state}>"
+        where = f"{self.endpoint.path} {printable(self.channel)}".rstrip()
+        return f"<Spark {self.id} {where} {self.transport} {state}>"
 
     def send(self, item: Any) -> CoroutineType[Any, Any, None]:
         """Send a payload; await the result, which waits while the client is slow.

@@ -10,7 +10,7 @@ from .errors import ConfigError, NotInstalled
 
 __all__ = ["Kind", "installed", "look_up"]
 
-Kind: TypeAlias = Literal["adapter", "protocol", "dialect", "codec", "plugin"]
+Kind: TypeAlias = Literal["adapter", "protocol", "dialect", "codec", "plugin", "connector"]
 """The entry-point groups are ``unisock.adapters``, ``unisock.protocols``, and so on."""
 
 

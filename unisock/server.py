@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -23,66 +22,18 @@ from .audience import Audience
 from .config import Endpoint, Settings, Source, load, read_sources
 from .errors import ConfigError
 from .gateway import ServerGateway
+from .handlers import EndpointHandlers
 from .hub import Hub
 from .messages import Close
-from .pipeline import Handlers, Transform
+from .pipeline import Transform
 from .plugins import Plugins, Registered
 from .runtime import TaskRuntime, running_backend, task_group
 from .sockets import remove_stale
 from .spark import Spark
 
-__all__ = ["EndpointHandlers", "Server"]
+__all__ = ["Server"]
 
-log = logging.getLogger("unisock")
-
-FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 PluginT = TypeVar("PluginT")
-
-
-class EndpointHandlers:
-    """The application's functions. A plain ``def`` runs inline; an ``async def`` runs in order, one
-    at a time for each spark.
-    """
-
-    def __init__(self) -> None:
-        self.handlers = Handlers()
-
-    def on_open(self, function: FunctionT) -> FunctionT:
-        """``on_open(spark)``: a client is there; its messages wait until this has ended."""
-        self.handlers.set("open", function)
-        return function
-
-    def on_message(self, function: FunctionT) -> FunctionT:
-        """``on_message(spark, payload)``: a client sent something."""
-        self.handlers.set("message", function)
-        return function
-
-    def on_close(self, function: FunctionT) -> FunctionT:
-        """``on_close(spark, close)``: a client is gone, and `Close` says how."""
-        self.handlers.set("close", function)
-        return function
-
-    def on_error(self, function: FunctionT) -> FunctionT:
-        """``on_error(spark, error)``: a handler raised, or the client sent what is no message.
-
-        After an exception of a handler the spark is closed with 1011, unless this returns `True`.
-        """
-        self.handlers.set("error", function)
-        return function
-
-    def session(self, function: FunctionT) -> FunctionT:
-        """``session(spark)``: one coroutine for each connection, which reads its messages with
-        ``async for message in spark``. When it returns, the connection is closed.
-        """
-        self.handlers.set("session", function)
-        return function
-
-    def authorize(self, function: FunctionT) -> FunctionT:
-        """``authorize(handshake)``: who may come in. Raise `HandshakeRejected`, or return `False`,
-        to refuse; anything else that is returned becomes ``spark.user``.
-        """
-        self.handlers.set("authorize", function)
-        return function
 
 
 class Server(EndpointHandlers):
@@ -346,7 +297,7 @@ class Server(EndpointHandlers):
             await self._say_goodbye(min(deadline / 2, len(gateway.connections) / 5000))
             for connection in gateway.connections:
                 await connection.wait_closed()
-            await gateway.wait_empty()
+            await gateway.sparks.wait_empty()
         for connection in gateway.connections:
             connection.fail(Close(1012, "server is restarting"))
         self._drained.set()

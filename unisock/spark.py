@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 from anyio.abc import ByteStream, ObjectStream
 
-from .abc import Connection, Encoder, Party
+from .abc import Connection, Encoder, Opener, Party
 from .audience import Combining
 from .bytestream import MessageByteStream
 from .errors import ConnectionClosed, UnisockError
@@ -30,14 +30,23 @@ class Spark(Recipient, Combining, Party, ObjectStream[Any]):
     """One client: send to it, hear from it, close it.
 
     It is an `anyio.abc.ObjectStream` of decoded payloads.
+
+    :ivar opener: begins channels on its connection; `None` where its dialect has none
     """
 
-    __slots__ = ("_arrival", "_inbox", "_lane", "_paused")
+    __slots__ = ("_arrival", "_inbox", "_lane", "_paused", "opener")
 
     def __init__(
-        self, id: str, connection: Connection, encoder: Encoder, pipeline: Pipeline
+        self,
+        id: str,
+        connection: Connection,
+        encoder: Encoder,
+        pipeline: Pipeline,
+        *,
+        opener: Opener | None = None,
     ) -> None:
         super().__init__(id, connection, encoder, pipeline)
+        self.opener = opener
         self._lane: Lane | None = None
         self._inbox: deque[Any] | None = deque() if pipeline.inbox else None
         self._arrival: anyio.Event | None = None
@@ -156,6 +165,12 @@ class Spark(Recipient, Combining, Party, ObjectStream[Any]):
         if self.pipeline.session is None:
             self._finish(close)
 
+    def on_interrupt(self, close: Close) -> None:
+        self.pipeline.interrupted(self, close)
+
+    def on_resume(self) -> None:
+        self.pipeline.resumed(self)
+
     def _finish(self, close: Close) -> None:
         pipeline = self.pipeline
         if self._lane is not None:
@@ -231,18 +246,18 @@ class Spark(Recipient, Combining, Party, ObjectStream[Any]):
         full = self._waiting() >= self.pipeline.limits.inbox_messages
         if full and not self._paused and self.connection.closing is None:
             self._paused = True
-            self.connection.pause_reading()
+            self.connection.hold()
 
     def _say_goodbye(self, close: Close) -> None:
         super()._say_goodbye(close)
         if self._paused:  # else the client's answer to the close would never be read
             self._paused = False
-            self.connection.resume_reading()
+            self.connection.release()
 
     def _relieve(self) -> None:
         if self._paused and self._waiting() <= self.pipeline.limits.inbox_messages // 2:
             self._paused = False
-            self.connection.resume_reading()
+            self.connection.release()
 
     def _waiting(self) -> int:
         return len(self._lane or ()) + len(self._inbox or ())

@@ -9,17 +9,26 @@ Sending is `Connection.put`, which never blocks, and `Connection.drain`, which w
 
 from .adapter import Adapter, Gate, Gateway, Listener, Protocol, Upgrade
 from .connection import NOBODY, Connection, Receiver, Runtime
-from .dialect import Dialect, Encoder, Party, Stage
+from .connector import Call, Connector
+from .dialect import Dialect
+from .encoder import Encoder, Opener, Party
+from .multiplexer import Multiplexer
+from .stage import Channel, Stage
 
 __all__ = [
     "NOBODY",
     "Adapter",
+    "Call",
+    "Channel",
     "Connection",
+    "Connector",
     "Dialect",
     "Encoder",
     "Gate",
     "Gateway",
     "Listener",
+    "Multiplexer",
+    "Opener",
     "Party",
     "Protocol",
     "Receiver",

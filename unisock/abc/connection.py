@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from ..framing import Framing
 from ..handshake import Handshake
@@ -41,6 +42,16 @@ class Receiver(ABC):
     def on_close(self, close: Close) -> None:
         """The connection has ended: once, after the last message. Never raises."""
 
+    def on_interrupt(self, close: Close) -> None:  # noqa: B027 - for clients only
+        """The connection broke and is being made anew: of what was sent, some may be lost, and
+        what was asked is not answered any more. Comes only from a client that reconnects.
+        """
+
+    def on_resume(self) -> None:  # noqa: B027 - for clients only
+        """The connection is there again, with a server that knows nothing of before. What is sent
+        during this call goes ahead of all that waits.
+        """
+
 
 class _Nobody(Receiver):
     """Hears for a connection until it is let in."""
@@ -65,10 +76,9 @@ class Connection(ABC):
     :ivar framing: how its messages are put on the wire; it may change when the transport does
     :ivar receiver: where messages go
     :ivar closed: how it ended; `None` while it lives
-    :ivar latency: the last measured round trip in seconds; `None` before the first
     """
 
-    __slots__ = ("closed", "framing", "handshake", "latency", "receiver")
+    __slots__ = ("_holds", "closed", "framing", "handshake", "receiver")
 
     framing: Framing
 
@@ -77,7 +87,22 @@ class Connection(ABC):
         self.framing = framing
         self.receiver: Receiver = NOBODY
         self.closed: Close | None = None
-        self.latency: float | None = None
+        self._holds = 0
+
+    @property
+    def latency(self) -> float | None:
+        """The last measured round trip in seconds; `None` before the first."""
+        return None
+
+    @property
+    def user(self) -> Any:
+        """What the ``authorize`` handler returned; `None` without one."""
+        return self.handshake.user
+
+    @property
+    def channel(self) -> str:
+        """The name of the channel that it is; ``""`` for a connection of its own."""
+        return ""
 
     @property
     def closing(self) -> Close | None:
@@ -125,6 +150,13 @@ class Connection(ABC):
     def fail(self, close: Close) -> None:
         """Cut the connection at once; it ends with ``close``."""
 
+    def probe(self, answered: Callable[[], None]) -> bool:
+        """Find out when the peer has read all that was sent up to now, and call ``answered`` then.
+
+        :returns: `False` if that cannot be found out, or not at this moment
+        """
+        return False
+
     @abstractmethod
     async def wait_closed(self) -> None:
         """Wait for the end."""
@@ -132,9 +164,25 @@ class Connection(ABC):
     def watch(self) -> None:  # noqa: B027 - not every connection has a heartbeat
         """Begin to watch for silence. The gate calls it when it has let the connection in."""
 
+    def hold(self) -> None:
+        """Deliver no message until `release` was called as often."""
+        self._holds += 1
+        if self._holds == 1:
+            self.pause_reading()
+
+    def release(self) -> None:
+        """Take one `hold` back; without one, do nothing."""
+        if self._holds:
+            self._holds -= 1
+            if not self._holds:
+                self.resume_reading()
+
     @abstractmethod
     def pause_reading(self) -> None:
-        """Deliver no message after this call until `resume_reading`; let the peer feel it."""
+        """Deliver no message after this call until `resume_reading`; let the peer feel it.
+
+        Who wants to stop a connection calls `hold`: several may.
+        """
 
     @abstractmethod
     def resume_reading(self) -> None:

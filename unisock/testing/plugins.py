@@ -169,7 +169,7 @@ class PluginSuite:
             await vanishes.drop()
         for spark in running.hub:
             await spark.close(4000)
-        await running.gateway.wait_empty()
+        await running.gateway.sparks.wait_empty()
         return gone
 
     async def _speaks(self, peer: Peer) -> None:

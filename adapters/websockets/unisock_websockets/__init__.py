@@ -1,5 +1,6 @@
-"""unisock on the websockets library, with asyncio or trio."""
+"""The websockets adapter of unisock, and its client's side."""
 
 from .adapter import WebsocketsAdapter
+from .connector import WebSocketConnector
 
-__all__ = ["WebsocketsAdapter"]
+__all__ = ["WebSocketConnector", "WebsocketsAdapter"]

@@ -15,7 +15,7 @@ from unisock.framing import Framing
 from unisock.messages import Close, Message, Origin, printable
 
 from .link import HIGH_WATER, Link, Sink
-from .protocol import PartialMessage, WebSocketServer, close_frame, too_big
+from .protocol import Bounded, PartialMessage, too_big
 
 __all__ = ["WebSocketConnection"]
 
@@ -38,9 +38,9 @@ _Answers: TypeAlias = Iterator[bytes]
 
 
 class WebSocketConnection(BufferedConnection, Sink):
-    """A client on a WebSocket.
+    """The peer on a WebSocket.
 
-    Whatever is sent while bytes from the client are being handled is gathered, and leaves in one
+    Whatever is sent while bytes from it are being handled is gathered, and leaves in one
     write; whatever is sent at another time leaves at once.
     """
 
@@ -58,9 +58,7 @@ class WebSocketConnection(BufferedConnection, Sink):
 
     pings = True
 
-    def __init__(
-        self, upgrade: Upgrade, link: Link, protocol: WebSocketServer, framing: Framing
-    ) -> None:
+    def __init__(self, upgrade: Upgrade, link: Link, protocol: Bounded, framing: Framing) -> None:
         super().__init__(upgrade.gate, upgrade.handshake, framing)
         self._link = link
         self._protocol = protocol
@@ -277,7 +275,7 @@ class WebSocketConnection(BufferedConnection, Sink):
         self._over = True
         self._partial = None
         if not self._told:
-            self.transmit(close_frame(close))
+            self.transmit(self._protocol.close_frame(close))
         self.close(close)
         self._flush()
         self._link.finish()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from websockets.extensions import Extension
 from websockets.extensions.permessage_deflate import (
+    ClientPerMessageDeflateFactory,
     PerMessageDeflate,
     ServerPerMessageDeflateFactory,
 )
@@ -15,7 +16,7 @@ from unisock.errors import EncodeError
 from unisock.framing import Framing, WebSocketFraming
 from unisock.messages import Message
 
-__all__ = ["COMPRESSION", "framing_for"]
+__all__ = ["COMPRESSION", "OFFER", "MaskedFraming", "framing_for"]
 
 SMALLEST = 1024
 """Characters or bytes below which a message goes out as it is: to deflate it costs more than it
@@ -33,6 +34,33 @@ COMPRESSION = ServerPerMessageDeflateFactory(
 """What is agreed to when a client offers permessage-deflate (RFC 7692 section 7.1)."""
 
 
+OFFER = ClientPerMessageDeflateFactory(
+    client_no_context_takeover=True, client_max_window_bits=12, compress_settings=_SETTINGS
+)
+"""What a client offers."""
+
+
+class MaskedFraming(Framing):
+    """A client's frames: masked (RFC 6455 section 5.3), and compressed if that was agreed on."""
+
+    __slots__ = ("_extensions",)
+
+    def __init__(self, extensions: Sequence[Extension]) -> None:
+        self._extensions = extensions
+
+    def frame(self, message: Message) -> bytes:
+        return _to_frame(message).serialize(mask=True, extensions=self._extensions)
+
+
+def _to_frame(message: Message) -> Frame:
+    if not isinstance(message, str):
+        return Frame(Opcode.BINARY, message)
+    try:
+        return Frame(Opcode.TEXT, message.encode())
+    except UnicodeEncodeError as error:
+        raise EncodeError(f"no UTF-8 for this text: {error}") from error
+
+
 class DeflateFraming(WebSocketFraming):
     """Compressed frames (RFC 7692), each on its own.
 
@@ -47,14 +75,7 @@ class DeflateFraming(WebSocketFraming):
     def frame(self, message: Message) -> bytes:
         if len(message) < SMALLEST:
             return super().frame(message)
-        if isinstance(message, str):
-            try:
-                frame = Frame(Opcode.TEXT, message.encode())
-            except UnicodeEncodeError as error:
-                raise EncodeError(f"no UTF-8 for this text: {error}") from error
-        else:
-            frame = Frame(Opcode.BINARY, message)
-        return frame.serialize(mask=False, extensions=self._extensions)
+        return _to_frame(message).serialize(mask=False, extensions=self._extensions)
 
 
 # One object for all connections of all servers that agreed on the same: they share frames.

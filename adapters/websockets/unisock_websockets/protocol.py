@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import codecs
 import logging
+from collections.abc import Sequence
 
-from websockets.extensions import ServerExtensionFactory
+from websockets.client import ClientProtocol
+from websockets.extensions import ClientExtensionFactory, ServerExtensionFactory
 from websockets.frames import Close as CloseFrame
 from websockets.frames import CloseCode, Frame, Opcode
-from websockets.protocol import State
+from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+from websockets.uri import WebSocketURI
 
 from unisock.errors import DecodeError, LimitExceeded
 from unisock.limits import Limits
 from unisock.messages import Close, Message, printable
 
-__all__ = ["PartialMessage", "WebSocketServer", "close_frame", "too_big"]
+__all__ = ["Bounded", "PartialMessage", "WebSocketClient", "WebSocketServer", "too_big"]
 
 
 # The library tells of each connection at level INFO; the core does that itself, for every adapter.
@@ -23,15 +27,10 @@ _log = logging.getLogger("unisock.websockets")
 _log.setLevel(logging.WARNING)
 
 
-class WebSocketServer(ServerProtocol):
-    """The sans-I/O protocol of one connection.
+class Bounded(Protocol):
+    """The sans-I/O protocol of one connection, either side."""
 
-    :param compression: what to agree to, if the client offers it
-    """
-
-    def __init__(self, compression: ServerExtensionFactory | None) -> None:
-        super().__init__(extensions=None if compression is None else [compression], logger=_log)
-        self._message_bytes = 0
+    _message_bytes = 0
 
     def limit(self, message_bytes: int) -> None:
         """Set the limit of a message, once the endpoint is known.
@@ -44,7 +43,7 @@ class WebSocketServer(ServerProtocol):
         self.max_message_size = message_bytes + 125
 
     def fail(self, code: CloseCode | int, reason: str = "") -> None:
-        """End the connection because of what the client sent (RFC 6455 section 7.1.7)."""
+        """End the connection because of what the peer sent (RFC 6455 section 7.1.7)."""
         closed = self.close_rcvd
         if closed is not None and self.state is State.OPEN:
             # A close in the midst of a fragmented message is a close like any other: the library
@@ -56,18 +55,47 @@ class WebSocketServer(ServerProtocol):
             reason = str(too_big(self._message_bytes))
         super().fail(code, reason)
 
+    def close_frame(self, close: Close) -> bytes:
+        """The frame that tells the peer of this close (RFC 6455 section 5.5.1)."""
+        payload = b""
+        if Close.sendable(close.code):
+            payload = CloseFrame(close.code, printable(close.reason)).serialize()
+        return Frame(Opcode.CLOSE, payload).serialize(mask=self.side is Side.CLIENT)
+
+
+class WebSocketServer(Bounded, ServerProtocol):
+    """A server's side.
+
+    :param compression: what to agree to, if the client offers it
+    """
+
+    def __init__(self, compression: ServerExtensionFactory | None) -> None:
+        super().__init__(extensions=None if compression is None else [compression], logger=_log)
+
+
+class WebSocketClient(Bounded, ClientProtocol):
+    """A client's side.
+
+    :param compression: what to offer
+    """
+
+    def __init__(
+        self,
+        uri: WebSocketURI,
+        subprotocols: Sequence[str],
+        compression: ClientExtensionFactory | None,
+    ) -> None:
+        super().__init__(
+            uri,
+            subprotocols=[Subprotocol(name) for name in subprotocols] or None,
+            extensions=None if compression is None else [compression],
+            logger=_log,
+        )
+
 
 def too_big(limit: int) -> LimitExceeded:
     """A message is larger than the endpoint takes."""
     return LimitExceeded("message_bytes", limit, code=CloseCode.MESSAGE_TOO_BIG)
-
-
-def close_frame(close: Close) -> bytes:
-    """The frame that tells a client of this close (RFC 6455 section 5.5.1)."""
-    payload = b""
-    if Close.sendable(close.code):
-        payload = CloseFrame(close.code, printable(close.reason)).serialize()
-    return Frame(Opcode.CLOSE, payload).serialize(mask=False)
 
 
 class PartialMessage:

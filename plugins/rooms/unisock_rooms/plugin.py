@@ -247,7 +247,7 @@ class Rooms:
                 "this Rooms object belongs to no running server: Server(plugins=[rooms])",
                 key="plugins",
             )
-        if spark not in self._hub:
+        if not self._hub.knows(spark):
             raise ConfigError(
                 f"{spark!r} is a client of another server than this Rooms object", key="plugins"
             )

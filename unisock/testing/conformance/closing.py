@@ -104,7 +104,7 @@ class ClosingTests(AdapterTests):
             close = await watch.end()
             assert (close.code, close.origin) == (1006, Origin.LOST)
             assert isinstance(close.error(), ConnectionLost)
-            await running.gateway.wait_empty()
+            await running.gateway.sparks.wait_empty()
             assert running.gateway.connections == []
             assert len(running.hub) == 0
         assert len(watch.closed) == 1

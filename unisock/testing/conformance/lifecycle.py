@@ -196,7 +196,7 @@ class LifecycleTests(AdapterTests):
             gc.collect()
             tasks, files = _tasks(), _open_files()
             await self._come_and_go(running, watch, CYCLES)
-            await running.gateway.wait_empty()
+            await running.gateway.sparks.wait_empty()
             assert running.gateway.connections == []
             assert len(running.hub) == 0
             gc.collect()

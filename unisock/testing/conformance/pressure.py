@@ -197,7 +197,7 @@ class PressureTests(AdapterTests):
             await peer.close() if running.in_memory else await peer.drop()
             release.set()
             await watch.end()
-            await running.gateway.wait_empty()
+            await running.gateway.sparks.wait_empty()
             assert running.gateway.connections == []
 
     def _server_of_pings(self, server: Server) -> Watch:

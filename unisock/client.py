@@ -1,0 +1,320 @@
+"""What a user starts to connect to a server: a `Spark` that comes back by itself."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import ssl
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, TypeVar
+
+import anyio
+import msgspec
+
+from .abc import Connector, Dialect
+from .client_gate import ClientGate
+from .codecs import Codec
+from .config import Endpoint
+from .dialing import Dialer, Options, Pairs, Supply
+from .errors import ConfigError, ConnectionRejected, HandshakeRejected
+from .handlers import SparkHandlers
+from .handshake import Address, Handshake
+from .hub import Hub
+from .limits import Heartbeat, Limits, Overflow
+from .messages import Close
+from .pipeline import Handler, Handlers, awaited
+from .plugins import Plugins, Registered
+from .reconnecting import ReconnectingConnection
+from .redial import Backoff, Redialer, State, StateChange
+from .registry import look_up
+from .runtime import TaskRuntime, task_group
+from .spark import Spark
+from .sparks import Sparks
+from .url import Url, parse_url
+
+__all__ = ["Client", "connect"]
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+PluginT = TypeVar("PluginT")
+TableT = TypeVar("TableT", Limits, Heartbeat)
+
+log = logging.getLogger("unisock.client")
+
+
+class Client(SparkHandlers):
+    """A connection to a server, ours or anybody's; as a context manager it gives the `Spark`.
+
+    ::
+
+        async with connect("ws://127.0.0.1:8000/ws") as spark:
+            await spark.send("hello")
+            print(await spark.receive())
+
+    A lost connection is made anew, and what is sent meanwhile waits in a bounded queue. ``url``,
+    ``headers`` and ``token`` may be functions, sync or async, which are asked at each attempt.
+
+    :param url: ``ws://``, ``wss://``, ``ws+unix:/path.sock:/ws``, or ``CONNECTOR+http://``
+    :param headers: further headers of the request
+    :param token: sent as ``Authorization: Bearer``
+    :param origin: the ``Origin`` header, to look like a page
+    :param subprotocols: offered to the server, best first
+    :param codec: how payloads become messages
+    :param dialect: what messages mean
+    :param plugins: plugin objects
+    :param reconnect: how long to wait between attempts; `False` for a single connection
+    :param overflow: what ``send_nowait`` does when the queue is full: ``drop-newest`` or
+        ``drop-oldest``; ``send`` waits
+    :param timeout: seconds for one attempt
+    :param tls: how the server's certificate is checked
+    :param proxy: the URL of a proxy; `True` asks the environment, `False` goes straight
+    :param redirects: how many redirections are followed
+    :param limits: single fields of `Limits`; ``outbox_messages`` and ``outbox_bytes`` bound the
+        queue
+    :param heartbeat: single fields of `Heartbeat`
+    :param connector: who connects, if not who the URL says: a name, or an object
+    :param options: what the connector alone can be told
+    :raises ConfigError: one of these is wrong, or not installed
+    """
+
+    def __init__(
+        self,
+        url: Supply[str],
+        *,
+        headers: Supply[Pairs] = (),
+        token: Supply[str] | None = None,
+        origin: str | None = None,
+        subprotocols: Sequence[str] = (),
+        codec: str = "json",
+        dialect: str = "plain",
+        plugins: Sequence[object] = (),
+        reconnect: Backoff | bool = True,
+        overflow: Overflow | str = Overflow.DROP_NEWEST,
+        timeout: float = 10.0,
+        tls: ssl.SSLContext | None = None,
+        proxy: str | bool = True,
+        redirects: int = 0,
+        limits: Limits | Mapping[str, float] | None = None,
+        heartbeat: Heartbeat | Mapping[str, float] | None = None,
+        connector: str | Connector | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(url, str):
+            parse_url(url)
+        if not timeout > 0:
+            raise ConfigError(f"timeout: must be more than 0, not {timeout}", key="timeout")
+        self._dialer = Dialer(
+            Options(
+                url=url,
+                headers=headers,
+                token=token,
+                origin=origin,
+                subprotocols=tuple(subprotocols),
+                tls=tls,
+                proxy=proxy,
+                redirects=redirects,
+                connector=connector,
+                options=dict(options) if options else None,
+            )
+        )
+        self._codec: Codec = look_up("codec", codec)()
+        self._dialect: Dialect = look_up("dialect", dialect)(self._codec)
+        self._plugins = Plugins(plugins)
+        self._overflow = _policy(overflow)
+        self._limits = _table(limits, Limits, "limits")
+        self._heartbeat = _table(heartbeat, Heartbeat, "heartbeat")
+        self._backoff = Backoff() if reconnect is True else reconnect or None
+        self._timeout = timeout
+        self._on_state: list[Handler] = []
+        self._runtime = TaskRuntime()
+        self._changed = anyio.Event()
+        self._stack: AsyncExitStack | None = None
+        self._redialer: Redialer | None = None
+        self._connection: ReconnectingConnection | None = None
+        self.hub = Hub()
+
+    # Declaring.
+
+    def on_state(self, function: FunctionT) -> FunctionT:
+        """``on_state(change)``: a step of this client; see `StateChange`. There may be several."""
+        self._on_state.append(function)
+        return function
+
+    def plugin(self, kind: type[PluginT]) -> PluginT:
+        """The plugin of this class.
+
+        :raises ConfigError: there is none
+        """
+        return self._plugins.find(kind)
+
+    # Asking.
+
+    @property
+    def state(self) -> State:
+        """What it is doing."""
+        return State.CLOSED if self._redialer is None else self._redialer.state
+
+    @property
+    def error(self) -> Exception | None:
+        """Why it is over, where that is an error."""
+        return None if self._redialer is None else self._redialer.error
+
+    async def wait_for(self, state: State) -> None:
+        """Wait until it is in this state.
+
+        :raises ConnectionClosed: it is closed for good
+        """
+        while self.state is not state:
+            connection = self._connection
+            if connection is not None and connection.closed is not None:
+                raise connection.closed.error()
+            await self._changed.wait()
+
+    def reconnect_now(self) -> None:
+        """Try again now if it waits: the network is back, say."""
+        if self._redialer is not None:
+            self._redialer.hurry()
+
+    # Running.
+
+    async def __aenter__(self) -> Spark:
+        """Connect.
+
+        :raises ConnectionRejected: the server refuses this client
+        :raises Unreachable: it cannot be reached, and ``attempts`` are used up
+        :raises ConfigError: an option is wrong
+        """
+        if self._stack is not None:
+            raise ConfigError("this client runs already")
+        async with AsyncExitStack() as stack:
+            group = await stack.enter_async_context(task_group())
+            stack.callback(group.cancel_scope.cancel)
+            self._runtime = runtime = TaskRuntime()
+            runtime.start(group)
+            stack.callback(runtime.stop)
+            plugins = self._plugins
+            plugins.hook.unisock_start(hub=self.hub, runtime=runtime)
+            stack.callback(plugins.tell, "unisock_stop")
+            gate = self._gate(runtime, await self._dialer.url())
+            over = anyio.Event()
+            group.start_soon(self._run, over)
+            stack.push_async_callback(self._leave, gate, over)
+            spark = await self._first(gate)
+            self._stack = stack.pop_all()
+        return spark
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        stack, self._stack = self._stack, None
+        assert stack is not None
+        return await stack.__aexit__(kind, error, traceback)
+
+    async def _run(self, over: anyio.Event) -> None:
+        assert self._redialer is not None
+        try:
+            await self._redialer.run()
+        finally:
+            over.set()
+
+    async def _first(self, gate: ClientGate) -> Spark:
+        """The spark, when there is one."""
+        while gate.spark is None:
+            if self.state is State.CLOSED:
+                if isinstance(self.error, HandshakeRejected):
+                    raise ConnectionRejected.of(self.error)
+                if self.error is not None:
+                    raise self.error
+                assert gate.connection.closed is not None
+                raise gate.connection.closed.error()
+            await self._changed.wait()
+        return gate.spark
+
+    async def _leave(self, gate: ClientGate, over: anyio.Event) -> None:
+        """Close, and let the handlers come to their end."""
+        with anyio.move_on_after(self._limits.close_seconds + 1, shield=True):
+            gate.connection.close(Close())
+            await over.wait()
+            await gate.sparks.wait_empty()
+
+    # Connecting.
+
+    def _gate(self, runtime: TaskRuntime, url: Url) -> ClientGate:
+        handshake = Handshake(
+            target=url.resource,
+            peer=Address(url.host, url.port),
+            scheme="https" if url.secure else "http",
+        )
+        connection = ReconnectingConnection(
+            handshake,
+            limits=self._limits,
+            overflow=self._overflow,
+            reconnects=self._backoff is not None,
+            runtime=runtime,
+        )
+        gate = ClientGate(
+            Endpoint(path=url.path.rstrip("/") or "/", codec=self._codec.name),
+            connection,
+            self._dialect,
+            Sparks(self.hub, self._plugins, Registered(), runtime),
+            limits=self._limits,
+            overflow=self._overflow,
+            heartbeat=self._heartbeat,
+            handlers=self.handlers.over(Handlers()),
+            on_enter=self._wake,
+        )
+        self._connection = connection
+        self._redialer = Redialer(
+            connection,
+            lambda: self._dialer.dial(gate),
+            self._tell,
+            backoff=self._backoff or Backoff(attempts=1),
+            timeout=self._timeout,
+            clock=time.monotonic,
+        )
+        return gate
+
+    def _tell(self, change: StateChange) -> None:
+        self._wake()
+        for function in self._on_state:
+            try:
+                result = function(change)
+            except Exception:
+                log.exception("exception in on_state")
+            else:
+                if inspect.isawaitable(result):
+                    self._runtime.spawn(awaited, result)
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+
+
+connect = Client
+
+
+def _policy(overflow: Overflow | str) -> Overflow:
+    try:
+        policy = Overflow(overflow)
+    except ValueError as error:
+        raise ConfigError(f"overflow: {error}", key="overflow") from error
+    if policy in (Overflow.DROP_NEWEST, Overflow.DROP_OLDEST):
+        return policy
+    raise ConfigError(
+        f"overflow: a client has drop-newest or drop-oldest, not {policy}", key="overflow"
+    )
+
+
+def _table(given: Any, kind: type[TableT], name: str) -> TableT:
+    if isinstance(given, kind):
+        return given
+    try:
+        return msgspec.convert(dict(given or {}), kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{name}: {error}", key=name) from error
