@@ -5,28 +5,29 @@ Run it, and open the address that it prints in two windows:
     unisock demo                       or: python docs/examples/chat.py --port 8001
     unisock demo --adapter tornado     the same chat; another library owns the socket
 
-Client and server send each other JSON objects with a ``type``. What a client may say is one class
-each, below; what the server says is one call of ``tell`` each, further down.
+Client and server send each other events. What a client may say is one ``@command`` each, with the
+types of its arguments; a refusal is the answer to it. What the server says is one call of ``tell``
+each.
 """
 
 import unicodedata
+from collections.abc import Callable
+from functools import wraps
 from itertools import count
 from pathlib import Path
 from time import time
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeVar
 
 import anyio
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from unisock import (
     Close,
     Handshake,
     HandshakeRejected,
     Hub,
-    LimitExceeded,
     Overflow,
-    Register,
     Server,
     Spark,
     Who,
@@ -34,63 +35,18 @@ from unisock import (
     hookimpl,
 )
 from unisock.abc import Runtime
+from unisock_emitter import Emitter, EventError
 from unisock_rooms import Rooms
-
-# What a client may say.
 
 Label = Annotated[str, Meta(min_length=1, max_length=24)]
 Text = Annotated[str, Meta(min_length=1, max_length=2000)]
 Id = Annotated[str, Meta(min_length=1, max_length=40)]
 
-
-class Hello(Struct, tag="hello", forbid_unknown_fields=True):
-    """My name. The key is a secret of the window's: who has it may take the name over."""
-
-    name: Label
-    key: Id
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
-class Join(Struct, tag="join", forbid_unknown_fields=True):
-    room: Label
-
-
-class Leave(Struct, tag="leave", forbid_unknown_fields=True):
-    room: Label
-
-
-class Say(Struct, tag="say", forbid_unknown_fields=True):
-    """To everyone in a room. The id comes back, so the sender knows that it got through."""
-
-    room: Label
-    text: Text
-    id: Id
-
-
-class Whisper(Struct, tag="whisper", forbid_unknown_fields=True):
-    """To one person."""
-
-    to: Label
-    text: Text
-    id: Id
-
-
-class Typing(Struct, tag="typing", forbid_unknown_fields=True):
-    room: Label
-
-
-Command: TypeAlias = Hello | Join | Leave | Say | Whisper | Typing
-
-
-class Refused(Exception):
-    """What a client asked for cannot be done: a word for its program, and a sentence for people."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-def tell(who: Who, kind: str, overflow: Overflow | None = None, **facts: Any) -> None:
-    who.send_nowait({"type": kind, **facts}, overflow)
+def tell(who: Who, event: str, overflow: Overflow | None = None, **facts: Any) -> None:
+    events.emit_nowait(who, event, facts, overflow=overflow)
 
 
 # The feed is a plugin, because the hooks see more than handlers do: refusals, for one.
@@ -102,14 +58,6 @@ class Feed:
     def __init__(self) -> None:
         self.messages = 0
         self.numbers = count(1)
-
-    @hookimpl
-    def unisock_configure(self, register: Register) -> None:
-        register.incoming(self.count)
-
-    def count(self, spark: Spark, payload: object) -> object:
-        self.messages += 1
-        return payload
 
     @hookimpl
     def unisock_start(self, hub: Hub, runtime: Runtime) -> None:
@@ -157,8 +105,10 @@ class Feed:
 
 
 feed = Feed()
+events = Emitter()
 rooms = Rooms()
-server = Server(plugins=[rooms, feed])  # all else from unisock.toml, environment, command line
+# All else comes from unisock.toml, the environment and the command line.
+server = Server(plugins=[events, rooms, feed])
 server.asset("/", Path(__file__).with_name("chat.html").read_text(encoding="utf-8"))
 
 people: dict[str, Spark] = {}
@@ -190,20 +140,6 @@ def enter(spark: Spark) -> None:
     )
 
 
-@server.on_message
-def listen(spark: Spark, payload: object) -> None:
-    try:
-        command = msgspec.convert(payload, Command)
-    except msgspec.ValidationError as error:
-        tell(spark, "error", code="bad-message", text=str(error), id=None)
-        return
-    try:
-        obey(spark, command)
-    except (Refused, LimitExceeded) as error:
-        code = error.code if isinstance(error, Refused) else error.limit
-        tell(spark, "error", code=code, text=str(error), id=getattr(command, "id", None))
-
-
 @server.on_close
 def exit(spark: Spark, close: Close) -> None:
     name = spark.state.get("name", "")
@@ -211,31 +147,74 @@ def exit(spark: Spark, close: Close) -> None:
         del people[fold(name)]
 
 
-def obey(spark: Spark, command: Command) -> None:
-    if isinstance(command, Hello):
-        introduce(spark, command)
-        return
-    name = spark.state.get("name")
-    if name is None:
-        raise Refused("no-name", "say hello first")
-    match command:
-        case Join(room):
-            check_label(room)
-            rooms.join(spark, room)
-        case Leave(room):
-            rooms.leave(spark, check_member(spark, room))
-        case Say(room, text, id):
-            said = {"room": room, "name": name, "text": text, "id": id, "at": time()}
-            tell(rooms[check_member(spark, room)], "said", **said)
-        case Whisper(to, text, id):
-            other = people.get(fold(to))
-            if other is None:
-                raise Refused("gone", f"{to} is not here")
-            said = {"to": other.state["name"], "name": name, "text": text, "id": id, "at": time()}
-            tell(spark | other, "whispered", **said)
-        case Typing(room):
-            others = rooms[check_member(spark, room)] - spark
-            tell(others, "typing", Overflow.DROP_NEWEST, room=room, name=name)
+def command(name: str) -> Callable[[FunctionT], FunctionT]:
+    """What a client may say: an event, which is counted."""
+
+    def register(function: FunctionT) -> FunctionT:
+        @wraps(function)
+        def handle(spark: Spark, *args: Any) -> None:
+            feed.messages += 1
+            function(spark, *args)
+
+        events.on(name)(handle)
+        return function
+
+    return register
+
+
+@command("hello")
+def hello(spark: Spark, name: Label, key: Id) -> None:
+    """My name. The key is a secret of the window's: who has it may take the name over, for one that
+    comes back may find its lost connection still there.
+    """
+    check_label(name)
+    if "name" in spark.state:
+        raise EventError("named", "you have a name already")
+    other = people.get(fold(name))
+    if other is not None:
+        if other.state["key"] != key:
+            raise EventError("name-taken", f"somebody else is {name}")
+        step_down(other)
+    people[fold(name)] = spark
+    spark.state.update(name=name, key=key)
+    facts = {"name": name, "number": spark.state["number"]}
+    tell(spark, "named", **facts, you=True)
+    tell(server.everyone - spark, "named", **facts, you=False)
+
+
+@command("join")
+def join(spark: Spark, room: Label) -> None:
+    check_label(room)
+    name_of(spark)
+    rooms.join(spark, room)
+
+
+@command("leave")
+def leave(spark: Spark, room: Label) -> None:
+    rooms.leave(spark, check_member(spark, room))
+
+
+@command("say")
+def say(spark: Spark, room: Label, text: Text, id: Id) -> None:
+    """To everyone in a room. The id comes back, so the sender knows that it got through."""
+    said = {"room": room, "name": name_of(spark), "text": text, "id": id, "at": time()}
+    tell(rooms[check_member(spark, room)], "said", **said)
+
+
+@command("whisper")
+def whisper(spark: Spark, to: Label, text: Text, id: Id) -> None:
+    """To one person."""
+    name, other = name_of(spark), people.get(fold(to))
+    if other is None:
+        raise EventError("gone", f"{to} is not here")
+    said = {"to": other.state["name"], "name": name, "text": text, "id": id, "at": time()}
+    tell(spark | other, "whispered", **said)
+
+
+@command("typing")
+def typing(spark: Spark, room: Label) -> None:
+    others = rooms[check_member(spark, room)] - spark
+    tell(others, "typing", Overflow.DROP_NEWEST, room=room, name=name_of(spark))
 
 
 @rooms.on_join
@@ -246,23 +225,6 @@ def joined(spark: Spark, room: str) -> None:
 @rooms.on_leave
 def left(spark: Spark, room: str) -> None:
     tell(server.everyone, "left", room=room, name=spark.state["name"])
-
-
-def introduce(spark: Spark, hello: Hello) -> None:
-    """Give a client its name. One that comes back may find its lost connection still there."""
-    check_label(hello.name)
-    if "name" in spark.state:
-        raise Refused("named", "you have a name already")
-    other = people.get(fold(hello.name))
-    if other is not None:
-        if other.state["key"] != hello.key:
-            raise Refused("name-taken", f"somebody else is {hello.name}")
-        step_down(other)
-    people[fold(hello.name)] = spark
-    spark.state.update(name=hello.name, key=hello.key)
-    facts = {"name": hello.name, "number": spark.state["number"]}
-    tell(spark, "named", **facts, you=True)
-    tell(server.everyone - spark, "named", **facts, you=False)
 
 
 def step_down(spark: Spark) -> None:
@@ -277,16 +239,24 @@ def directory() -> dict[str, list[str]]:
     return {room: sorted(spark.state["name"] for spark in rooms[room]) for room in rooms}
 
 
+def name_of(spark: Spark) -> str:
+    if "name" not in spark.state:
+        raise EventError("no-name", "say hello first")
+    name: str = spark.state["name"]
+    return name
+
+
 def check_member(spark: Spark, room: str) -> str:
+    name_of(spark)
     if room not in rooms.of(spark):
-        raise Refused("not-in-room", f"you are not in {room}")
+        raise EventError("not-in-room", f"you are not in {room}")
     return room
 
 
 def check_label(label: str) -> None:
     """Names and rooms are shown to others: nothing invisible, nothing that turns text around."""
     if not label.isprintable() or label != label.strip():
-        raise Refused("bad-label", "only visible characters, and no space around them")
+        raise EventError("bad-label", "only visible characters, and no space around them")
 
 
 def fold(name: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import anyio
 import anyio.lowlevel
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unisock import ConfigError, Server, Spark
+from unisock import ConfigError, LimitExceeded, Server, Spark
 from unisock.memory import MemoryAdapter, MemoryPeer
 from unisock_emitter import Emitter, EventError, InvalidArguments
 from unisock_emitter.listeners import RESERVED, Listeners
@@ -250,3 +250,46 @@ async def test_any_arguments_bind_or_are_invalid(args: list[Any]) -> None:
     except InvalidArguments:
         return
     assert isinstance(bound[0], int)
+
+
+async def test_what_meta_says_of_a_type_is_held_to(open_house: Any) -> None:
+    house = House()
+
+    @house.events.on("name")
+    def name(spark: Spark, label: Annotated[str, msgspec.Meta(max_length=3)]) -> str:
+        return label
+
+    peer = await open_house(house)
+    assert (await house.ask(peer, "name", "Ada"))["data"] == ["Ada"]
+    assert (await house.ask(peer, "name", "Adam"))["error"]["code"] == "invalid-arguments"
+
+
+async def test_a_limit_that_a_handler_meets_is_the_answer(open_house: Any) -> None:
+    house = House()
+
+    @house.events.on("now")
+    def now(spark: Spark) -> None:
+        raise LimitExceeded("rooms_per_spark", 2)
+
+    @house.events.on("later")
+    async def later(spark: Spark) -> None:
+        await anyio.lowlevel.checkpoint()
+        now(spark)
+
+    peer = await open_house(house)
+    for event in ("now", "later"):
+        error = (await house.ask(peer, event))["error"]
+        assert error == {"code": "rooms_per_spark", "message": "over the limit rooms_per_spark = 2"}
+    assert not house.errors
+
+
+async def test_a_channels_name_is_part_of_who_listens(open_house: Any) -> None:
+    house = House()
+    house.events.on("who")(lambda spark: "anywhere")
+    house.events.on("who", channel="news")(lambda spark: "on news")
+    house.events.on("here", channel="")(lambda spark: "on none")
+    with pytest.raises(ConfigError, match="already"):
+        house.events.on("who", channel="news")(house.see)
+    peer = await open_house(house)
+    assert (await house.ask(peer, "who"))["data"] == ["anywhere"]
+    assert (await house.ask(peer, "here"))["data"] == ["on none"]

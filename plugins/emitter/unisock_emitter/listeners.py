@@ -56,7 +56,7 @@ class Listener:
         own = 2 if with_name else 1
         try:
             parameters = [*inspect.signature(function).parameters.values()]
-            hints = get_type_hints(function)
+            hints = get_type_hints(function, include_extras=True)
         except (NameError, TypeError, ValueError) as error:
             raise ConfigError(f"{_name(function)}: {error}", key="events") from error
         self._types: list[Any] = []
@@ -99,40 +99,58 @@ class Listener:
         ]
 
 
-class Listeners:
+class _Book:
     """Listeners by the name of their event; a name may end with ``*``."""
 
     def __init__(self) -> None:
-        self._exact: dict[str, Listener] = {}
-        self._prefixes: dict[str, Listener] = {}
+        self.exact: dict[str, Listener] = {}
+        self.prefixes: dict[str, Listener] = {}
 
-    def add(self, name: str, function: Callable[..., Any]) -> None:
+    def find(self, name: str) -> Listener | None:
+        listener = self.exact.get(name)
+        if listener is None and self.prefixes and name not in RESERVED:
+            fitting = [prefix for prefix in self.prefixes if name.startswith(prefix)]
+            if fitting:
+                listener = self.prefixes[max(fitting, key=len)]
+        return listener
+
+
+class Listeners:
+    """Whose event is whose, on which channel."""
+
+    def __init__(self) -> None:
+        self._everywhere = _Book()
+        self._on_channels: dict[str, _Book] = {}
+
+    def add(self, name: str, function: Callable[..., Any], channel: str | None = None) -> None:
         """Listen to an event, or to all whose names begin with what stands before a ``*``.
 
+        :param channel: only on the channel with this name, ``""`` for none; on all if `None`
         :raises ValueError: the name is reserved
         :raises ConfigError: somebody listens already, or the signature does not fit
         """
         pattern = name.endswith("*")
         if not pattern:
             check_name(name)
-        book, key = (self._prefixes, name[:-1]) if pattern else (self._exact, name)
-        if key in book:
+        book = self._everywhere
+        if channel is not None:
+            book = self._on_channels.setdefault(channel, _Book())
+        listeners, key = (book.prefixes, name[:-1]) if pattern else (book.exact, name)
+        if key in listeners:
             raise ConfigError(
-                f"the event {name!r} is {_name(book[key].function)}()'s already", key="events"
+                f"the event {name!r} is {_name(listeners[key].function)}()'s already", key="events"
             )
-        book[key] = Listener(function, with_name=pattern)
+        listeners[key] = Listener(function, with_name=pattern)
 
-    def find(self, name: str) -> Listener | None:
-        """Whose event it is: that of its own name, else of the longest pattern that fits.
+    def find(self, name: str, channel: str = "") -> Listener | None:
+        """Whose event it is: that of its own name, else of the longest pattern that fits; first
+        among the listeners of its channel, then among those of all.
 
         A reserved name is nobody's, so that no client can pretend that another came or went.
         """
-        listener = self._exact.get(name)
-        if listener is None and self._prefixes and name not in RESERVED:
-            fitting = [prefix for prefix in self._prefixes if name.startswith(prefix)]
-            if fitting:
-                listener = self._prefixes[max(fitting, key=len)]
-        return listener
+        book = self._on_channels.get(channel)
+        listener = book.find(name) if book is not None else None
+        return listener or self._everywhere.find(name)
 
 
 def _convert(number: int, argument: object, kind: Any) -> Any:

@@ -9,7 +9,19 @@ from typing import Any, TypeVar
 
 import anyio
 
-from unisock import Ack, Close, Delivery, Event, Fault, Overflow, Register, Sent, Spark, hookimpl
+from unisock import (
+    Ack,
+    Close,
+    Delivery,
+    Event,
+    Fault,
+    LimitExceeded,
+    Overflow,
+    Register,
+    Sent,
+    Spark,
+    hookimpl,
+)
 from unisock.audience import Who, audience
 from unisock.messages import printable
 from unisock.recipient import Recipient
@@ -43,20 +55,24 @@ class Emitter:
         self._listeners = Listeners()
         self.pending = Polls(max_pending)
 
-    def on(self, name: str) -> Callable[[FunctionT], FunctionT]:
+    def on(self, name: str, *, channel: str | None = None) -> Callable[[FunctionT], FunctionT]:
         """Listen to an event: ``@events.on("name")`` above ``handler(spark, *args)``.
 
         What the handler returns is the answer, if the client asked for one; `EventError` is a
-        refusal. Types in its signature are validated: a client that sends others is told. A name
-        that ends with ``*`` takes all events that nobody else listens to and that begin like it;
-        its handler is ``handler(spark, name, *args)``.
+        refusal, and so is a `LimitExceeded` that it met. Types in its signature are validated, with
+        all that `msgspec.Meta` says of them: a client that sends others is told. A name that ends
+        with ``*`` takes all events that nobody else listens to and that begin like it; its handler
+        is ``handler(spark, name, *args)``.
+
+        :param channel: listen only on the channel with this name, ``""`` for none; there, this
+            listener comes before those of all channels
 
         :raises ValueError: the name is reserved
         :raises ConfigError: somebody listens already, or the signature does not fit
         """
 
         def register(function: FunctionT) -> FunctionT:
-            self._listeners.add(name, function)
+            self._listeners.add(name, function, channel)
             return function
 
         return register
@@ -97,7 +113,8 @@ class Emitter:
         :returns: the answer; a tuple if it has several values, `None` if it has none
         :raises RemoteError: the client answered that it failed
         :raises RequestTimeout: no answer came in time
-        :raises ConnectionClosed: the client is gone, or goes meanwhile
+        :raises ConnectionClosed: the other side is gone, or goes meanwhile; on a client that
+            reconnects, when the connection was cut: whether the event arrived, nobody knows
         :raises LimitExceeded: too many of its answers are waited for already
         """
         check_name(name)
@@ -149,12 +166,16 @@ class Emitter:
     def unisock_close(self, spark: Spark, close: Close) -> None:
         self.pending.leave(spark, close)
 
+    @hookimpl
+    def unisock_interrupt(self, spark: Spark, close: Close) -> None:
+        self.pending.leave(spark, close)
+
     def _on_ack(self, spark: Spark, ack: Ack) -> None:
         if not self.pending.answer(spark, ack):
             log.debug("%r: an answer that nobody waits for", spark)
 
     def _on_event(self, spark: Spark, event: Event) -> Awaitable[None] | None:
-        listener = self._listeners.find(event.name)
+        listener = self._listeners.find(event.name, spark.channel)
         if listener is None:
             log.debug("%r: nobody listens to %s", spark, printable(event.name, 100))
             return self._refuse(spark, event, Fault("unknown-event", "nobody listens to that"))
@@ -176,8 +197,8 @@ class Emitter:
             if inspect.isawaitable(result):
                 return self._await(spark, event, result)
             return self._answer(spark, event, result)
-        except EventError as error:
-            return self._refuse(spark, event, Fault(error.code, error.message))
+        except (EventError, LimitExceeded) as error:
+            return self._refuse(spark, event, _fault(error))
         except Exception:
             self._apologise(spark, event)
             raise
@@ -185,8 +206,8 @@ class Emitter:
     async def _await(self, spark: Spark, event: Event, result: Awaitable[Any]) -> None:
         try:
             waiting = self._answer(spark, event, await result)
-        except EventError as error:
-            waiting = self._refuse(spark, event, Fault(error.code, error.message))
+        except (EventError, LimitExceeded) as error:
+            waiting = self._refuse(spark, event, _fault(error))
         except Exception:
             self._apologise(spark, event)
             raise
@@ -211,6 +232,12 @@ class Emitter:
         if event.id is not None and spark.closed is None:
             fault = Fault("internal-error", "the handler failed")
             spark.send_packet_nowait(Ack(event.id, fault=fault))
+
+
+def _fault(error: EventError | LimitExceeded) -> Fault:
+    if isinstance(error, EventError):
+        return Fault(error.code, error.message)
+    return Fault(error.limit, str(error))
 
 
 def _send_ack(spark: Spark, ack: Ack) -> Awaitable[None] | None:

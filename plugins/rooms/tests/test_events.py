@@ -14,7 +14,7 @@ def told(house):
     rooms = house.rooms
     rooms.on_join(lambda spark, name: lines.append(f"join {name}"))
     rooms.on_leave(lambda spark, name: lines.append(f"leave {name}"))
-    rooms.on_empty(lambda name: lines.append(f"empty {name}"))
+    rooms.on_empty(lambda name, channel: lines.append(f"empty {name}"))
     return lines
 
 
@@ -52,7 +52,7 @@ async def test_a_function_sees_the_room_as_it_is(house):
         seen.append((spark is ann, spark in rooms[name], rooms.of(spark)))
 
     @rooms.on_empty
-    def emptied(name):
+    def emptied(name, channel):
         seen.append(name in rooms)
 
     rooms.join(ann, "a")

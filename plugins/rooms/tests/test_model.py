@@ -81,7 +81,7 @@ async def test_like_plain_dictionaries(open_house, program):
         rooms, events = house.rooms, []
         rooms.on_join(lambda spark, name: events.append(("join", spark, name)))
         rooms.on_leave(lambda spark, name: events.append(("leave", spark, name)))
-        rooms.on_empty(lambda name: events.append(("empty", name)))
+        rooms.on_empty(lambda name, channel: events.append(("empty", name)))
         clients = [await house.enter() for _ in range(4)]
         for action, number, what in program:
             spark, peer = clients[number]

@@ -144,7 +144,7 @@ class TestListening:
         events = []
         rooms.on_join(lambda spark, name: events.append(name))
         rooms.on_leave(lambda spark, name: events.append(name))
-        rooms.on_empty(events.append)
+        rooms.on_empty(lambda name, channel: events.append(name))
         ann, peer = await house.enter()
         rooms.join_pattern(ann, "*")
         assert len(rooms) == 0

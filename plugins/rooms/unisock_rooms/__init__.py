@@ -2,5 +2,6 @@
 
 from .plugin import Rooms
 from .room import Room
+from .scope import Scope
 
-__all__ = ["Room", "Rooms"]
+__all__ = ["Room", "Rooms", "Scope"]

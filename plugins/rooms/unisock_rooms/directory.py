@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from weakref import WeakValueDictionary
 
 from unisock import Spark
 
 from .patterns import Pattern
 
-__all__ = ["Directory", "Group", "Memberships"]
+__all__ = ["Directories", "Directory", "Group", "Memberships"]
 
 REMEMBERED = 4096
 """Names of rooms whose listeners are remembered from one send to the next."""
@@ -24,15 +25,26 @@ class Group:
         self.sparks: dict[Spark, None] = {}
 
 
+class Tally:
+    """How many rooms there are in all."""
+
+    __slots__ = ("rooms",)
+
+    def __init__(self) -> None:
+        self.rooms = 0
+
+
 class Memberships:
     """Sparks and the names that they are under. Each change takes constant time.
 
+    :param tally: counts the names
     :ivar groups: by name; none is empty
     """
 
-    __slots__ = ("_by_spark", "groups")
+    __slots__ = ("_by_spark", "_tally", "groups")
 
-    def __init__(self) -> None:
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
         self.groups: dict[str, Group] = {}
         # Most sparks are in one room only. Then its group itself is the value: a dictionary of one
         # would be larger than all the rest of a membership.
@@ -48,6 +60,7 @@ class Memberships:
         group = self.groups.get(name)
         if group is None:
             group = self.groups[name] = Group(name)
+            self._tally.rooms += 1
         group.sparks[spark] = None
         known = self._by_spark.get(spark)
         if known is None:
@@ -95,6 +108,7 @@ class Memberships:
 
     def clear(self) -> None:
         """Forget everybody."""
+        self._tally.rooms -= len(self.groups)
         self.groups.clear()
         self._by_spark.clear()
 
@@ -102,20 +116,21 @@ class Memberships:
         del group.sparks[spark]
         if not group.sparks:
             del self.groups[group.name]
+            self._tally.rooms -= 1
 
 
 class Directory:
-    """What audiences look their members up in.
+    """The rooms of one channel, or of the connections themselves: what audiences look up.
 
     :ivar rooms: who is in which room
     :ivar listeners: who listens to which pattern
     """
 
-    __slots__ = ("_heard_by", "_patterns", "listeners", "rooms")
+    __slots__ = ("__weakref__", "_heard_by", "_patterns", "listeners", "rooms")
 
-    def __init__(self) -> None:
-        self.rooms = Memberships()
-        self.listeners = Memberships()
+    def __init__(self, tally: Tally) -> None:
+        self.rooms = Memberships(tally)
+        self.listeners = Memberships(Tally())
         self._patterns: dict[str, Pattern] = {}
         # By a room's name: the groups of listeners whose pattern matches it.
         self._heard_by: dict[str, tuple[Group, ...]] = {}
@@ -160,6 +175,11 @@ class Directory:
                 groups.append(self.listeners.groups[text])
         return groups
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is nobody."""
+        return not self.rooms.groups and not self.listeners.groups
+
     def _listening(self, name: str) -> tuple[Group, ...]:
         found = self._heard_by.get(name)
         if found is None:
@@ -175,3 +195,38 @@ class Directory:
             if text in self._patterns and text not in self.listeners.groups:
                 del self._patterns[text]
                 self._heard_by.clear()
+
+
+class Directories:
+    """A directory for each channel that somebody is in a room of, or that somebody asks about.
+
+    :ivar tally: how many rooms there are in all
+    """
+
+    __slots__ = ("_inhabited", "_known", "tally")
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self._inhabited: dict[str, Directory] = {}
+        # Audiences hold on to their directory: as long as one does, it has to be the same.
+        self._known: WeakValueDictionary[str, Directory] = WeakValueDictionary()
+
+    def of(self, channel: str) -> Directory:
+        """The directory of a channel; ``""`` for the connections themselves."""
+        directory = self._known.get(channel)
+        if directory is None:
+            directory = self._known[channel] = Directory(self.tally)
+        return directory
+
+    def settle(self, channel: str, directory: Directory) -> None:
+        """Keep a directory while there is anybody in it."""
+        if directory.empty:
+            self._inhabited.pop(channel, None)
+        else:
+            self._inhabited[channel] = directory
+
+    def clear(self) -> None:
+        """Forget everybody."""
+        for directory in self._inhabited.values():
+            directory.clear()
+        self._inhabited.clear()

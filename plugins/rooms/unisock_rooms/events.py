@@ -14,8 +14,8 @@ __all__ = ["Events", "OnMember", "OnRoom"]
 
 OnMember: TypeAlias = Callable[[Spark, str], object]
 """``function(spark, name)``"""
-OnRoom: TypeAlias = Callable[[str], object]
-"""``function(name)``"""
+OnRoom: TypeAlias = Callable[[str, str], object]
+"""``function(name, channel)``"""
 
 log = logging.getLogger("unisock.rooms")
 
@@ -43,7 +43,7 @@ class Events:
         self._left.append(_plain(function, "on_leave"))
 
     def on_emptied(self, function: OnRoom) -> None:
-        """Register ``function(name)``."""
+        """Register ``function(name, channel)``."""
         self._emptied.append(_plain(function, "on_empty"))
 
     def joined(self, spark: Spark, name: str) -> None:
@@ -62,7 +62,7 @@ class Events:
         for name in names:
             self._add(self._left, spark, name)
             if name not in rooms:
-                self._add(self._emptied, name)
+                self._add(self._emptied, name, spark.channel)
         self._tell()
 
     def _add(self, functions: Iterable[Callable[..., object]], *args: object) -> None:

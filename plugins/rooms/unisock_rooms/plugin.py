@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TypeVar
 
-from unisock import Audience, ConfigError, Hub, LimitExceeded, Spark, hookimpl
+from unisock import ConfigError, Hub, LimitExceeded, Spark, hookimpl
 
-from .directory import Directory
+from .directory import Directories, Directory
 from .events import Events, OnMember, OnRoom
 from .names import check_length, check_name
 from .patterns import Pattern
-from .room import AnyOf, Matching, Room
+from .scope import Scope
 
 __all__ = ["Rooms"]
 
@@ -19,11 +18,15 @@ OnMemberT = TypeVar("OnMemberT", bound=OnMember)
 OnRoomT = TypeVar("OnRoomT", bound=OnRoom)
 
 
-class Rooms:
+class Rooms(Scope):
     """Named groups of the sparks of one server.
 
-    A room exists while somebody is in it. As a collection, this is the names of the rooms that
-    exist: ``len(rooms)``, ``"lobby" in rooms``, ``for name in rooms``.
+    A room exists while somebody is in it. Each channel has rooms of its own: a spark joins those of
+    its channel, ``rooms["lobby"]`` is a room of the connections themselves, and
+    ``rooms.within("news")["lobby"]`` is one of the channel ``news``.
+
+    As a collection, this is the names of the rooms that exist: ``len(rooms)``,
+    ``"lobby" in rooms``, ``for name in rooms``.
 
     A name is any `str` but the empty one, of at most ``limits.room_name_bytes``, without control
     characters, line separators and lone surrogates. Everything else is a name like any other:
@@ -38,7 +41,8 @@ class Rooms:
     def __init__(self, *, max_rooms: int = 1_000_000, max_patterns: int = 256) -> None:
         self._max_rooms = _positive("max_rooms", max_rooms)
         self._max_patterns = _positive("max_patterns", max_patterns)
-        self._directory = Directory()
+        self._directories = Directories()
+        super().__init__("", self._directories.of(""))
         self._events = Events()
         self._gone: dict[Spark, frozenset[str]] = {}
         self._hub: Hub | None = None
@@ -56,14 +60,16 @@ class Rooms:
         """
         name = check_name(name)
         self._check_spark(spark)
-        rooms = self._directory.rooms
+        directory = self._directories.of(spark.channel)
+        rooms = directory.rooms
         if rooms.has(spark, name):
             return False
         check_length(name, "room_name_bytes", spark.limits.room_name_bytes)
-        self._check_count(spark)
-        if name not in rooms.groups and len(rooms.groups) >= self._max_rooms:
+        self._check_count(spark, directory)
+        if name not in rooms.groups and self._directories.tally.rooms >= self._max_rooms:
             raise LimitExceeded("max_rooms", self._max_rooms)
         rooms.add(spark, name)
+        self._directories.settle(spark.channel, directory)
         self._events.joined(spark, name)
         return True
 
@@ -74,51 +80,29 @@ class Rooms:
         :raises ValueError: no room can be called that
         """
         name = check_name(name)
-        left = self._directory.rooms.remove(spark, name)
+        directory = self._directories.of(spark.channel)
+        left = directory.rooms.remove(spark, name)
         if left:
-            self._events.left(spark, (name,), self._directory.rooms.groups)
+            self._events.left(spark, (name,), directory.rooms.groups)
+            self._directories.settle(spark.channel, directory)
         return left
 
     def leave_all(self, spark: Spark) -> frozenset[str]:
         """Take a spark out of all rooms, and let it listen to no pattern; returns the rooms."""
-        self._directory.ignore_all(spark)
-        names = self._directory.rooms.remove_all(spark)
-        self._events.left(spark, names, self._directory.rooms.groups)
+        directory = self._directories.of(spark.channel)
+        directory.ignore_all(spark)
+        names = directory.rooms.remove_all(spark)
+        self._events.left(spark, names, directory.rooms.groups)
+        self._directories.settle(spark.channel, directory)
         return frozenset(names)
 
     def of(self, spark: Spark) -> frozenset[str]:
         """The rooms that a spark is in. In ``on_close``: those it was in when it closed."""
-        return self._gone.get(spark) or self._directory.rooms.of(spark)
+        return self._gone.get(spark) or self._directories.of(spark.channel).rooms.of(spark)
 
-    # Audiences.
-
-    def __getitem__(self, name: str) -> Room:
-        """Everyone in a room, read anew at each send; nobody, as long as it does not exist.
-
-        :raises TypeError: the name is no `str`
-        :raises ValueError: no room can be called that
-        """
-        return Room(self._directory, check_name(name))
-
-    def any(self, *names: str) -> Audience:
-        """Everyone in any of these rooms, each spark once.
-
-        :raises TypeError: a name is no `str`
-        :raises ValueError: no room can be called that
-        """
-        return AnyOf(self._directory, tuple(map(check_name, names)))
-
-    def matching(self, pattern: str) -> Audience:
-        """Everyone in any of the rooms whose names match, each spark once.
-
-        A ``*`` in the pattern stands for any text, ``:`` included; no other character is special.
-        Each send goes through the names of all rooms.
-
-        :raises TypeError: the pattern is no `str`
-        :raises ValueError: no room's name could be like that
-        :raises LimitExceeded: the pattern has more than 256 bytes or 8 wildcards
-        """
-        return Matching(self._directory, Pattern(pattern))
+    def within(self, channel: str) -> Scope:
+        """The rooms of a channel."""
+        return Scope(channel, self._directories.of(channel))
 
     # Listening to rooms by pattern.
 
@@ -138,14 +122,16 @@ class Rooms:
         """
         compiled = Pattern(pattern)
         self._check_spark(spark)
-        listeners = self._directory.listeners
+        directory = self._directories.of(spark.channel)
+        listeners = directory.listeners
         if listeners.has(spark, compiled.text):
             return False
         check_length(compiled.text, "room_name_bytes", spark.limits.room_name_bytes)
-        self._check_count(spark)
+        self._check_count(spark, directory)
         if compiled.text not in listeners.groups and len(listeners.groups) >= self._max_patterns:
             raise LimitExceeded("max_patterns", self._max_patterns)
-        self._directory.listen(spark, compiled)
+        directory.listen(spark, compiled)
+        self._directories.settle(spark.channel, directory)
         return True
 
     def leave_pattern(self, spark: Spark, pattern: str) -> bool:
@@ -154,29 +140,14 @@ class Rooms:
         :raises TypeError: the pattern is no `str`
         :raises ValueError: no room's name could be like that
         """
-        return self._directory.ignore(spark, check_name(pattern, "a pattern of room names"))
+        directory = self._directories.of(spark.channel)
+        ignored = directory.ignore(spark, check_name(pattern, "a pattern of room names"))
+        self._directories.settle(spark.channel, directory)
+        return ignored
 
     def patterns_of(self, spark: Spark) -> frozenset[str]:
         """The patterns that a spark listens to; none, once it is closed."""
-        return self._directory.listeners.of(spark)
-
-    # The names of the rooms that exist.
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name in self._directory.rooms.groups
-
-    def __iter__(self) -> Iterator[str]:
-        return iter([*self._directory.rooms.groups])
-
-    def __len__(self) -> int:
-        return len(self._directory.rooms.groups)
-
-    def __bool__(self) -> bool:
-        """Always true: no rooms yet is still a plugin."""
-        return True
-
-    def __repr__(self) -> str:
-        return f"<Rooms: {len(self)}>"
+        return self._directories.of(spark.channel).listeners.of(spark)
 
     # Events.
 
@@ -197,7 +168,9 @@ class Rooms:
         return function
 
     def on_empty(self, function: OnRoomT) -> OnRoomT:
-        """``on_empty(name)``, likewise: the last spark has left a room, which exists no more."""
+        """``on_empty(name, channel)``, likewise: the last spark has left a room, which exists no
+        more; ``channel`` is ``""`` where it was on none.
+        """
         self._events.on_emptied(function)
         return function
 
@@ -219,13 +192,13 @@ class Rooms:
     def unisock_stop(self) -> None:
         """Forget everybody."""
         self._hub = None
-        self._directory.clear()
+        self._directories.clear()
         self._gone.clear()
 
     @hookimpl
     def unisock_close(self, spark: Spark) -> None:
         """A spark is gone: it is in no audience any more, and `of` knows where it was."""
-        names = self._directory.rooms.of(spark)
+        names = self._directories.of(spark.channel).rooms.of(spark)
         if names:
             self._gone[spark] = names
         self.leave_all(spark)
@@ -252,8 +225,8 @@ class Rooms:
                 f"{spark!r} is a client of another server than this Rooms object", key="plugins"
             )
 
-    def _check_count(self, spark: Spark) -> None:
-        directory, most = self._directory, spark.limits.rooms_per_spark
+    def _check_count(self, spark: Spark, directory: Directory) -> None:
+        most = spark.limits.rooms_per_spark
         if directory.rooms.count(spark) + directory.listeners.count(spark) >= most:
             raise LimitExceeded("rooms_per_spark", most)
 
