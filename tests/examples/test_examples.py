@@ -110,11 +110,15 @@ def test_chat_lets_people_talk(start: Any, adapter: str, backend: str, below: st
     assert way["adapter"] == adapter
     with connect(url + way["path"] + below) as ada, connect(url + way["path"] + below) as bob:
         for client, name in ((ada, "Ada"), (bob, "Bob")):
-            client.send(msgspec.json.encode({"type": "hello", "name": name, "key": name}).decode())
-            client.send('{"type": "join", "room": "lobby"}')
+            emit(client, "hello", name, name)
+            emit(client, "join", "lobby")
             hears(client, "joined", name=name)
-        ada.send('{"type": "say", "room": "lobby", "text": "hello", "id": "1"}')
+        emit(ada, "say", "lobby", "hello", "1")
         assert hears(bob, "said")["name"] == "Ada"
+
+
+def emit(client: ClientConnection, *data: str) -> None:
+    client.send(msgspec.json.encode({"type": 0, "data": data}).decode())
 
 
 @everywhere
@@ -152,5 +156,25 @@ def test_events_is_a_game_in_which_both_sides_ask(
 def hears(client: ClientConnection, kind: str, **facts: Any) -> dict[str, Any]:
     while True:
         message = msgspec.json.decode(client.recv(timeout=PATIENCE))
-        if message["type"] == kind and facts.items() <= message.items():
-            return message
+        event, told = message["data"]
+        if event == kind and facts.items() <= told.items():
+            return told
+
+
+@everywhere
+def test_multiplex_counts_on_channels(start: Any, adapter: str, backend: str, below: str) -> None:
+    url = serve(start, "multiplex.py", adapter, backend)
+
+    def ask(client: ClientConnection, *frame: Any) -> Any:
+        client.send(msgspec.json.encode(frame).decode())
+        return msgspec.json.decode(client.recv(timeout=PATIENCE))
+
+    with connect(f"{url}/ws{below}") as ada, connect(f"{url}/ws{below}") as bob:
+        assert ask(ada, 1, "a", "counter:apples") == [0, "a", "counter:apples", 0]
+        assert ask(ada, 1, "p", "counter:pears") == [0, "p", "counter:pears", 0]
+        assert ask(ada, 0, "a", "counter:apples", 3) == [0, "a", "counter:apples", 3]
+        assert ask(bob, 1, "x", "counter:apples") == [0, "x", "counter:apples", 3]
+        assert ask(bob, 0, "x", "counter:apples", -1) == [0, "x", "counter:apples", 2]
+        assert msgspec.json.decode(ada.recv(timeout=PATIENCE)) == [0, "a", "counter:apples", 2]
+        assert ask(ada, 0, "p", "counter:pears", "ten")[3]["code"] == 4500
+        assert ask(ada, 1, "z", "else")[3]["reason"] == "there is no channel else"
