@@ -17,6 +17,7 @@ from .errors import ConfigError, NotInstalled, Unsupported
 from .gateway import EndpointGate, ServerGateway
 from .hub import Hub
 from .limits import Heartbeat, Limits
+from .options import read_options
 from .pipeline import Handler, Handlers, Pipeline
 from .plugins import Plugins, Registered
 from .registry import Kind, installed, look_up
@@ -87,7 +88,13 @@ def _add_endpoint(
     protocol = _choose_protocol(adapter, endpoint)
     codec = _look_up("codec", endpoint.codec, endpoint)()
     _check_codec(adapter, protocol, endpoint, codec)
-    dialect: Dialect = _look_up("dialect", endpoint.dialect, endpoint)(codec)
+    dialect: type[Dialect] = _look_up("dialect", endpoint.dialect, endpoint)
+    for_dialect, *for_protocol = read_options(
+        f"endpoint {endpoint.path}: options",
+        endpoint.options,
+        dialect.Options,
+        *([] if protocol is None else [protocol.Options]),
+    )
     limits = _replace(settings.limits, endpoint.limits, f"endpoint {endpoint.path}: limits")
 
     def build(handlers: Mapping[str, Handler], inbox: bool) -> Pipeline:
@@ -109,12 +116,13 @@ def _add_endpoint(
         heartbeat=_replace(
             settings.heartbeat, endpoint.heartbeat, f"endpoint {endpoint.path}: heartbeat"
         ),
-        dialect=dialect,
+        capabilities=adapter.capabilities,
+        dialect=dialect(codec, for_dialect),
         pipeline=build(handlers, False),
         authorize=handlers.get("authorize"),
         build=build,
     )
-    gateway.add(gate, protocol(gate) if protocol is not None else None)
+    gateway.add(gate, None if protocol is None else protocol(gate, *for_protocol))
 
 
 def _choose_protocol(adapter: Adapter, endpoint: Endpoint) -> type[Protocol] | None:
@@ -183,13 +191,20 @@ def _check_options(adapter: Adapter, settings: Settings) -> None:
 def _check_codec(
     adapter: Adapter, protocol: type[Protocol] | None, endpoint: Endpoint, codec: Codec
 ) -> None:
-    if codec.binary and protocol is None and not adapter.capabilities.binary:
+    binary = adapter.capabilities.binary if protocol is None else protocol.binary
+    if codec.binary and not binary:
         raise Unsupported(
             f"endpoint {endpoint.path}: the codec '{codec.name}' needs binary messages, and the "
-            f"sessions of the adapter '{adapter.name}' carry text only; use codec = \"json\"",
+            f'sessions of {_bearer(adapter, protocol)} carry text only; use codec = "json"',
             what=codec.name,
-            who=adapter.name,
+            who=adapter.name if protocol is None else protocol.name,
         )
+
+
+def _bearer(adapter: Adapter, protocol: type[Protocol] | None) -> str:
+    if protocol is None:
+        return f"the adapter '{adapter.name}'"
+    return f"the protocol '{protocol.name}'"
 
 
 def _look_up(kind: Kind, name: str, endpoint: Endpoint) -> Any:

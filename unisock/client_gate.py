@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from .abc import Connection, Dialect, Gate, Runtime
+from .capabilities import Capabilities
 from .config import Endpoint
 from .handshake import Handshake
 from .limits import Heartbeat, Limits, Overflow
@@ -28,7 +29,7 @@ class ClientGate(Gate, SparkStage):
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        codec: str,
         connection: ReconnectingConnection,
         dialect: Dialect,
         sparks: Sparks,
@@ -39,9 +40,12 @@ class ClientGate(Gate, SparkStage):
         handlers: Mapping[str, Handler],
         on_enter: Callable[[], None],
     ) -> None:
+        self.endpoint = Endpoint(path="/", codec=codec)  # it has a path when there is a URL
+        self.capabilities = Capabilities()
+
         def build(handlers: Mapping[str, Handler], inbox: bool) -> Pipeline:
             return sparks.pipeline(
-                endpoint, limits=limits, overflow=overflow, handlers=handlers, inbox=inbox
+                self.endpoint, limits=limits, overflow=overflow, handlers=handlers, inbox=inbox
             )
 
         super().__init__(
@@ -51,7 +55,6 @@ class ClientGate(Gate, SparkStage):
             build=build,
             is_client=True,
         )
-        self.endpoint = endpoint
         self.origins = frozenset()
         self.overflow = overflow
         self.heartbeat = heartbeat
@@ -66,11 +69,15 @@ class ClientGate(Gate, SparkStage):
         """A client lets its server in."""
 
     def open(self, connection: Connection) -> None:
-        connection.handshake.headers.compact()
+        handshake = connection.handshake
+        handshake.headers.compact()
         connection.watch()
         self.connection.carry_on(connection)
-        if not self._conversing:
+        if not self._conversing and self.connection.closing is None:
             self._conversing = True
+            self.endpoint = self.pipeline.endpoint = Endpoint(
+                path=handshake.path.rstrip("/") or "/", codec=self.endpoint.codec
+            )
             self.connection.attach(self._dialect.converse(self.connection, self))
 
     def left(self, connection: Connection) -> None: ...

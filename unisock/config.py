@@ -111,6 +111,8 @@ class Endpoint(_Table, frozen=True, kw_only=True):
     """Replaces single limits of the server's."""
     heartbeat: dict[str, float] = {}
     """Replaces single values of the server's."""
+    options: dict[str, Any] = {}
+    """What its protocol and its dialect alone can be told."""
     refusal: Literal["http", "close"] = "http"
     """How a refused WebSocket learns of it: by the HTTP response, which is cheap, but browsers hide
     it from scripts; or by a close frame with code and reason, once it was accepted for that."""

@@ -1,37 +1,68 @@
-"""One HTTP exchange: what an adapter asks the gateway, and what it is told to answer."""
+"""One HTTP exchange: what an adapter asks the gateway, and what it is told to answer.
+
+A `Response` is whole. A `Streamed` response has a body that comes bit by bit, for as long as its
+`Reader` lives. While the answer is being thought about, the client may go away: then the adapter
+cancels ``gateway.answer``, so that whoever holds a request back just waits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+import anyio
 import msgspec
 
-from .errors import HandshakeRejected, Unsupported
+from .errors import HandshakeRejected, LimitExceeded, Unsupported
 from .handshake import Handshake
 from .messages import Close, printable
 
-__all__ = ["Request", "Response", "read_refusal"]
+__all__ = ["Body", "Reader", "Request", "Response", "Streamed", "read_refusal"]
+
+BODY_RATE = 1024
+"""Bytes of a request's body that a client has to send in each second beyond the first few."""
 
 
 class Request:
     """One HTTP request that an adapter asks the gateway to answer.
 
+    :param receive: gives the next piece of the body, and ``b""`` at its end; `None` where the
+        adapter reads no bodies
     :ivar upgrade: whether it asks for a WebSocket
     """
 
-    __slots__ = ("handshake", "upgrade")
+    __slots__ = ("_receive", "handshake", "upgrade")
 
-    def __init__(self, handshake: Handshake, *, upgrade: bool) -> None:
+    def __init__(
+        self,
+        handshake: Handshake,
+        *,
+        upgrade: bool,
+        receive: Callable[[], Awaitable[bytes]] | None = None,
+    ) -> None:
         self.handshake = handshake
         self.upgrade = upgrade
+        self._receive = receive
 
-    async def body(self, limit: int) -> bytes:
-        """The request's body.
+    async def body(self, limit: int, *, seconds: float = 10.0) -> bytes:
+        """The request's body; can be read once.
 
-        :raises LimitExceeded: it has more than ``limit`` bytes
+        :param seconds: for all of it, and one second more for each KiB that has come
+        :raises LimitExceeded: it has more than ``limit`` bytes, or takes too long
         :raises Unsupported: the adapter does not read bodies
         """
-        raise Unsupported("this adapter reads no request bodies", what="body", who="adapter")
+        if self._receive is None:
+            raise Unsupported("this adapter reads no request bodies", what="body", who="adapter")
+        body = bytearray()
+        deadline = anyio.current_time() + seconds
+        with anyio.CancelScope(deadline=deadline) as scope:
+            while piece := await self._receive():
+                body += piece
+                if len(body) > limit:
+                    raise LimitExceeded("message_bytes", limit, code=413)
+                scope.deadline = deadline + len(body) / BODY_RATE
+            return bytes(body)
+        raise LimitExceeded("body_seconds", seconds, code=408)
 
 
 class Response:
@@ -65,6 +96,64 @@ class Response:
         body = {"error": rejection.reason, "code": rejection.code, "retry": rejection.retry}
         headers = [("Content-Type", "application/json"), *rejection.headers]
         return cls(rejection.status, msgspec.json.encode(body), headers)
+
+
+class Reader(ABC):
+    """Who reads a streamed response, as its writer learns of it. None of these raises."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def congested(self) -> None:
+        """The driver's buffer is above its high-water mark."""
+
+    @abstractmethod
+    def relieved(self) -> None:
+        """The driver's buffer has room again."""
+
+    @abstractmethod
+    def gone(self) -> None:
+        """The client went away before `Body.end`: once, and nothing comes after it."""
+
+
+class Body(ABC):
+    """The open body of a streamed response. An adapter implements it. None of these raises."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def write(self, chunk: bytes) -> None:
+        """Send one chunk, at once and as one HTTP chunk. Does nothing after the end."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """The body is whole; the HTTP connection may be used again."""
+
+    @abstractmethod
+    def cut(self) -> None:
+        """Close the HTTP connection in the middle of the body. `Reader.gone` is not called."""
+
+
+class Streamed(Response):
+    """An answer whose body comes bit by bit.
+
+    With HTTP/1.1 each `Body.write` is a chunk (RFC 9112 section 7.1); with HTTP/1.0 there are none,
+    and the end of the connection is the end of the body.
+
+    :param start: called once, with the open body, when status and headers are on their way; also if
+        the client has left meanwhile, and then `Reader.gone` follows
+    """
+
+    __slots__ = ("start",)
+
+    def __init__(
+        self,
+        status: int,
+        headers: Sequence[tuple[str, str]],
+        start: Callable[[Body], Reader],
+    ) -> None:
+        super().__init__(status, headers=headers)
+        self.start = start
 
 
 class _Refusal(msgspec.Struct):

@@ -22,8 +22,9 @@ from .abc import (
     Upgrade,
 )
 from .assets import Asset
+from .capabilities import Capabilities
 from .config import Endpoint, Settings
-from .errors import HandshakeRejected
+from .errors import HandshakeRejected, LimitExceeded, ProtocolError
 from .exchange import Request, Response
 from .handshake import Handshake, TrustedProxies, parse_ip
 from .limits import Heartbeat, Limits, Overflow
@@ -37,6 +38,7 @@ __all__ = ["EndpointGate", "ServerGateway"]
 
 log = logging.getLogger("unisock")
 
+_STATUS: dict[type[Exception], int] = {LimitExceeded: 413, ProtocolError: 400}
 _FULL = Close(1013, "server full, try again later")
 
 
@@ -52,6 +54,7 @@ class EndpointGate(Gate, SparkStage):
         endpoint: Endpoint,
         *,
         heartbeat: Heartbeat,
+        capabilities: Capabilities,
         dialect: Dialect,
         pipeline: Pipeline,
         authorize: Handler | None,
@@ -64,6 +67,7 @@ class EndpointGate(Gate, SparkStage):
         settings = gateway.settings
         self.endpoint = endpoint
         self.heartbeat = heartbeat
+        self.capabilities = capabilities
         self.overflow: Overflow = endpoint.overflow or settings.overflow
         self._gateway = gateway
         self._dialect = dialect
@@ -175,6 +179,10 @@ class ServerGateway(Gateway):
             return await protocol.answer(request)
         except HandshakeRejected as rejection:
             return Response.refusal(rejection)
+        except (LimitExceeded, ProtocolError) as error:
+            log.info("%r: %s", handshake, printable(str(error), 200))
+            status = error.code if 400 <= error.code <= 499 else _STATUS[type(error)]
+            return Response.text(status, printable(str(error), 200))
         except Exception:
             log.exception("%r: exception while answering", handshake)
             return Response.text(500, "Internal server error.")

@@ -7,7 +7,7 @@ is a spark of the server. All else is as in production: admission, limits, slow 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -17,12 +17,12 @@ from .abc import Adapter, Gateway, Listener, Upgrade
 from .capabilities import Capabilities
 from .connection import LOST, BufferedConnection
 from .errors import ConfigError, HandshakeRejected
-from .exchange import Request, Response
+from .exchange import Body, Reader, Request, Response, Streamed
 from .framing import TEXT_AND_BINARY
 from .handshake import Address, Handshake
 from .messages import Close, Message, Origin
 
-__all__ = ["MemoryAdapter", "MemoryPeer", "Refused"]
+__all__ = ["MemoryAdapter", "MemoryDownload", "MemoryPeer", "Refused"]
 
 HIGH_WATER = 65_536
 """Bytes that the client may leave unread before the server notices."""
@@ -44,13 +44,19 @@ class MemoryAdapter(Adapter):
 
     name = "memory"
     capabilities = Capabilities(
-        backends=("asyncio", "trio"), websocket=True, fragments=False, tls=False, unix=False
+        backends=("asyncio", "trio"),
+        websocket=True,
+        http=True,
+        fragments=False,
+        tls=False,
+        unix=False,
     )
 
     def __init__(self, options: dict[str, Any] | None = None) -> None:
         super().__init__(options)
         self._gateway: Gateway | None = None
         self._listener = _MemoryListener()
+        self._exchanges: set[Callable[[], None]] = set()
 
     async def serve(self, gateway: Gateway, *, task_status: TaskStatus[Listener]) -> None:
         self._gateway = gateway
@@ -60,6 +66,8 @@ class MemoryAdapter(Adapter):
             await anyio.sleep_forever()
         finally:
             self._gateway = None
+            for give_up in [*self._exchanges]:
+                give_up()
 
     async def connect(
         self,
@@ -87,16 +95,64 @@ class MemoryAdapter(Adapter):
         method: str = "GET",
         headers: Sequence[tuple[str, str]] = (),
         peer: Address = Address("127.0.0.1", 1),  # noqa: B008 - a frozen value
+        body: bytes = b"",
     ) -> Response:
-        """The answer to a plain HTTP request without a body.
+        """The whole answer to a plain HTTP request. To cancel it is to go away.
+
+        :raises ConfigError: the server does not run, or listens no more
+        :raises ConnectionLost: the server cut a streamed answer
+        """
+        answer = await self._exchange(target, method, headers, peer, body)
+        if isinstance(answer, Streamed):
+            download = MemoryDownload(answer, self._exchanges)
+            try:
+                pieces = [piece async for piece in download]
+            finally:
+                download.drop()
+            return Response(answer.status, b"".join(pieces), answer.headers)
+        headers = (*answer.headers, ("Content-Length", str(len(answer.body))))
+        return Response(answer.status, b"" if method == "HEAD" else answer.body, headers)
+
+    async def stream(
+        self,
+        target: str,
+        *,
+        method: str = "GET",
+        headers: Sequence[tuple[str, str]] = (),
+        peer: Address = Address("127.0.0.1", 1),  # noqa: B008 - a frozen value
+        body: bytes = b"",
+    ) -> MemoryDownload:
+        """The answer to a plain HTTP request, chunk by chunk.
 
         :raises ConfigError: the server does not run, or listens no more
         """
+        answer = await self._exchange(target, method, headers, peer, body)
+        return MemoryDownload(answer, self._exchanges)
+
+    async def _exchange(
+        self,
+        target: str,
+        method: str,
+        headers: Sequence[tuple[str, str]],
+        peer: Address,
+        body: bytes,
+    ) -> Response:
         handshake = Handshake(target=target, method=method, headers=headers, peer=peer)
-        answer = await self._ask(Request(handshake, upgrade=False))
-        assert isinstance(answer, Response)
-        headers = (*answer.headers, ("Content-Length", str(len(answer.body))))
-        return Response(answer.status, b"" if method == "HEAD" else answer.body, headers)
+        pieces = deque([body] if body else [])
+
+        async def receive() -> bytes:
+            await anyio.lowlevel.checkpoint()
+            return pieces.popleft() if pieces else b""
+
+        with anyio.CancelScope() as scope:
+            self._exchanges.add(scope.cancel)
+            try:
+                answer = await self._ask(Request(handshake, upgrade=False, receive=receive))
+            finally:
+                self._exchanges.discard(scope.cancel)
+            assert isinstance(answer, Response)
+            return answer
+        raise LOST.error()
 
     async def _ask(self, request: Request) -> Response | Upgrade:
         if self._gateway is None or self._listener.closed:
@@ -176,6 +232,93 @@ class MemoryPeer:
     def finish(self, close: Close) -> None:
         """Learn that the connection is closed."""
         self.closed = close
+        self._wake()
+
+    def _wake(self) -> None:
+        arrival, self._arrival = self._arrival, anyio.Event()
+        arrival.set()
+
+
+class MemoryDownload(Body):
+    """A client that reads a response chunk by chunk.
+
+    :ivar status: the HTTP status
+    :ivar headers: the headers
+    :ivar ended: whether the body is whole
+    """
+
+    def __init__(self, response: Response, exchanges: set[Callable[[], None]]) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self._exchanges = exchanges
+        self.ended = False
+        self._over = False
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self._full = False
+        self._arrival = anyio.Event()
+        self._reader: Reader | None = None
+        if isinstance(response, Streamed):
+            exchanges.add(self.drop)
+            self._reader = response.start(self)
+            if self._over:
+                exchanges.discard(self.drop)
+            if self._size >= HIGH_WATER and not self._over:
+                self._full = True
+                self._reader.congested()
+        else:
+            self.write(b"" if response.status in (204, 304) else response.body)
+            self.end()
+
+    async def receive(self) -> bytes:
+        """The next chunk; ``b""`` at the end.
+
+        :raises ConnectionLost: the server cut the body off
+        """
+        while not self._chunks:
+            if self._over:
+                if self.ended:
+                    return b""
+                raise LOST.error()
+            await self._arrival.wait()
+        chunk = self._chunks.popleft()
+        self._size -= len(chunk)
+        if self._full and self._size < HIGH_WATER // 4 and not self._over:
+            self._full = False
+            assert self._reader is not None
+            self._reader.relieved()
+        return chunk
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while chunk := await self.receive():
+            yield chunk
+
+    def drop(self) -> None:
+        """Go away."""
+        if not self._over:
+            self.cut()
+            if self._reader is not None:
+                self._reader.gone()
+
+    # Called by who answers.
+
+    def write(self, chunk: bytes) -> None:
+        if self._over or not chunk:
+            return
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        self._wake()
+        if self._size >= HIGH_WATER and not self._full and self._reader is not None:
+            self._full = True
+            self._reader.congested()
+
+    def end(self) -> None:
+        self.ended = self.ended or not self._over
+        self.cut()
+
+    def cut(self) -> None:
+        self._over = True
+        self._exchanges.discard(self.drop)
         self._wake()
 
     def _wake(self) -> None:

@@ -8,15 +8,26 @@ from typing import Any, Literal, TypeAlias
 
 from .errors import ConfigError, NotInstalled
 
-__all__ = ["Kind", "installed", "look_up"]
+__all__ = ["Kind", "installed", "look_up", "offer"]
 
 Kind: TypeAlias = Literal["adapter", "protocol", "dialect", "codec", "plugin", "connector"]
 """The entry-point groups are ``unisock.adapters``, ``unisock.protocols``, and so on."""
 
 
+_offered: dict[tuple[Kind, str], Any] = {}
+
+
+def offer(kind: Kind, name: str, part: Any) -> None:
+    """Let a class of this program be found by a name, as if a package had installed it: a codec or
+    a dialect of the application's own. It comes before an installed one of that name.
+    """
+    _offered[kind, name] = part
+
+
 def installed(kind: Kind) -> tuple[str, ...]:
-    """The names that installed packages offer, sorted; nothing is imported."""
-    return tuple(sorted({point.name for point in entry_points(group=f"unisock.{kind}s")}))
+    """The names that can be looked up, sorted; nothing is imported."""
+    names = {point.name for point in entry_points(group=f"unisock.{kind}s")}
+    return tuple(sorted(names | {name for other, name in _offered if other == kind}))
 
 
 def look_up(kind: Kind, name: str) -> Any:
@@ -25,6 +36,8 @@ def look_up(kind: Kind, name: str) -> Any:
     :raises NotInstalled: no package offers it; says what is there and what to type
     :raises ConfigError: the package that offers it cannot be imported
     """
+    if (kind, name) in _offered:
+        return _offered[kind, name]
     for point in entry_points(group=f"unisock.{kind}s", name=name):
         try:
             return point.load()

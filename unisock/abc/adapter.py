@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+import msgspec
 from anyio.abc import TaskStatus
 
 from ..capabilities import Capabilities
@@ -16,6 +17,7 @@ from ..errors import Unsupported
 from ..exchange import Request, Response
 from ..handshake import Address, Handshake
 from ..limits import Heartbeat, Limits, Overflow
+from ..options import NoOptions
 from .connection import Connection, Runtime
 
 __all__ = ["Adapter", "Gate", "Gateway", "Listener", "Protocol", "Upgrade"]
@@ -26,9 +28,11 @@ class Gate(ABC):
 
     :ivar origins: pages that may connect besides those of the same origin, in lower case; ``*`` for
         all
+    :ivar capabilities: what the adapter can do
     """
 
     endpoint: Endpoint
+    capabilities: Capabilities
     origins: frozenset[str]
     limits: Limits
     overflow: Overflow
@@ -99,20 +103,29 @@ class Protocol(ABC):
     :cvar name: what the configuration calls it
     :cvar needs: flags of `Capabilities` that the adapter must have
     :cvar below: whether it also owns the paths below its endpoint's
+    :cvar binary: whether its sessions carry `bytes`
+    :cvar Options: a struct of what can be set in the endpoint's table ``options``
+    :param options: one of those
     """
 
     name: ClassVar[str]
     needs: ClassVar[frozenset[str]]
     below: ClassVar[bool] = False
+    binary: ClassVar[bool] = True
+    Options: ClassVar[type[msgspec.Struct]] = NoOptions
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, options: Any = None) -> None:
         self.gate = gate
+        self.options = self.Options() if options is None else options
 
     @abstractmethod
     async def answer(self, request: Request) -> Response | Upgrade:
-        """Answer a request to the endpoint's path, or below it.
+        """Answer a request to the endpoint's path, or below it. It may take as long as it likes: it
+        is cancelled when the client goes away.
 
         :raises HandshakeRejected: the gateway makes the response
+        :raises LimitExceeded: so it does here, with 413, or 408 for a limit of time
+        :raises ProtocolError: and here, with 400
         """
 
 
@@ -138,7 +151,11 @@ class Gateway(ABC):
 
     @abstractmethod
     async def answer(self, request: Request) -> Response | Upgrade:
-        """Answer any request. Never raises but for cancellation."""
+        """Answer any request. Never raises but for cancellation.
+
+        Cancel it when the client goes away before there is an answer. A `Streamed` response comes
+        only where the capabilities have ``http``.
+        """
 
     @abstractmethod
     def owns(self, path: str) -> bool:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from .conformance.admission import AdmissionTests, ListeningTests
 from .conformance.closing import ClosingTests, ViolationTests
+from .conformance.exchanges import ExchangeTests
 from .conformance.lifecycle import HttpTests, LifecycleTests
 from .conformance.messages import MessageTests
 from .conformance.pressure import HeartbeatTests, PressureTests
@@ -32,6 +33,7 @@ class AdapterSuite(
     PressureTests,
     HeartbeatTests,
     HttpTests,
+    ExchangeTests,
     LifecycleTests,
 ):
     """Derive a test class from it; see `AdapterTests` for what can be set."""

@@ -19,6 +19,7 @@ from ..handshake import Address, Headers
 from ..hub import Hub
 from ..memory import MemoryAdapter
 from ..server import Server
+from .download import Download, HttpConnection, MemoryDownload
 from .peers import MemoryPeer, Peer
 from .wire import Answer, Place
 
@@ -123,7 +124,12 @@ class Running:
         return peer
 
     async def request(
-        self, target: str, *, method: str = "GET", headers: Sequence[tuple[str, str]] = ()
+        self,
+        target: str,
+        *,
+        method: str = "GET",
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
     ) -> Answer:
         """The answer to a plain HTTP request.
 
@@ -131,12 +137,39 @@ class Running:
         """
         adapter = self.server.adapter
         if not isinstance(adapter, MemoryAdapter):
-            return await self.place.request(target, method=method, headers=headers)
+            return await self.place.request(target, method=method, headers=headers, body=body)
         try:
-            answer = await adapter.request(target, method=method, headers=headers)
+            answer = await adapter.request(target, method=method, headers=headers, body=body)
         except ConfigError as error:
             raise ConnectionRefusedError(str(error)) from None
         return Answer(answer.status, Headers(answer.headers), answer.body)
+
+    async def stream(
+        self,
+        target: str,
+        *,
+        method: str = "GET",
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> Download:
+        """The answer to a plain HTTP request, as soon as its head is there.
+
+        :raises OSError: nobody listens any more
+        """
+        adapter = self.server.adapter
+        if isinstance(adapter, MemoryAdapter):
+            given = [("Host", self.authority), *headers]
+            return MemoryDownload(
+                await adapter.stream(target, method=method, headers=given, body=body)
+            )
+        connection = await HttpConnection.open(self.place)
+        try:
+            await connection.send(target, method=method, headers=headers, body=body)
+            return await connection.response(method=method)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await connection.drop()
+            raise
 
     async def serve(self, *, task_status: TaskStatus[None]) -> None:
         """Run the server until it is drained."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import Any
 
 from unisock import Channel, EncodeError, ProtocolError
 from unisock.abc import Connection, Dialect, Multiplexer, Party, Receiver, Stage
@@ -26,8 +27,8 @@ class WebSocketMultiplex(Dialect):
 
     name = "websocket-multiplex"
 
-    def __init__(self, codec: Codec) -> None:
-        super().__init__(codec)
+    def __init__(self, codec: Codec, options: Any = None) -> None:
+        super().__init__(codec, options)
         self.inner = PlainDialect(codec)
         self._warned = False
 
