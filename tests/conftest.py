@@ -1,10 +1,12 @@
 """For all tests: on CI a skipped test fails, unless what it tests lacks the capability. And
-`start`, which runs a command as a user would; `connect`, a connection on a scripted driver; and
-`serving`, a server in memory.
+`start`, which runs a command as a user would; `connect`, a connection on a scripted driver;
+`serving`, a server in memory; and for clients, `script`, a connector that does as it is told, and
+`watch`, which takes down the steps of a client.
 """
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +19,8 @@ from typing import cast
 import anyio
 import pytest
 
-from unisock.abc import Connection, Gate, Receiver, Runtime
+from unisock.abc import Call, Connection, Connector, Gate, Receiver, Runtime
+from unisock.client import Client
 from unisock.config import Endpoint
 from unisock.connection import LOST, BufferedConnection
 from unisock.framing import TEXT_AND_BINARY
@@ -25,6 +28,7 @@ from unisock.handshake import Handshake
 from unisock.limits import Heartbeat, Limits, Overflow
 from unisock.memory import MemoryAdapter
 from unisock.messages import Close, Message
+from unisock.redial import StateChange
 from unisock.server import Server
 from unisock.timers import Timers
 
@@ -142,15 +146,22 @@ Start = Callable[..., Process]
 @pytest.fixture
 def start(tmp_path: Path) -> Generator[Start]:
     """``start("serve", "app:server")`` runs ``python -m unisock serve app:server``; a first
-    argument that is a path runs that file instead. Options: cwd, env.
+    argument that is a path runs that file instead, in Node if it ends in ``.js``. Options: cwd,
+    env.
     """
     running: list[Process] = []
 
     def start(
         *command: str | Path, cwd: Path = tmp_path, env: dict[str, str] | None = None
     ) -> Process:
-        module = [] if isinstance(command[0], Path) else ["-m", "unisock"]
-        process = Process([sys.executable, *module, *map(str, command)], cwd, env or {})
+        runner = [sys.executable]
+        if not isinstance(command[0], Path):
+            runner += ["-m", "unisock"]
+        elif command[0].suffix == ".js":
+            node = shutil.which("node")
+            assert node is not None, "node is missing: run `make test`, which brings it"
+            runner = [node]
+        process = Process([*runner, *map(str, command)], cwd, env or {})
         running.append(process)
         return process
 
@@ -302,3 +313,89 @@ def serving() -> Serving:
                 group.cancel_scope.cancel()
 
     return serving
+
+
+class Script(Connector):
+    """Connects to drivers that the test plays the server of.
+
+    :ivar steps: what the next attempts come to: an exception, `None` to wait for ever, or the room
+        of a driver; without any, a driver with much room
+    :ivar calls: what was asked for
+    :ivar drivers: the connections, in order
+    """
+
+    name = "script"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[Exception | int | None] = []
+        self.calls: list[Call] = []
+        self.drivers: list[Driver] = []
+
+    async def connect(self, call: Call, gate: Gate) -> None:
+        self.calls.append(call)
+        step = self.steps.pop(0) if self.steps else 1_000_000
+        await anyio.lowlevel.checkpoint()
+        if step is None:
+            await anyio.sleep_forever()
+        if isinstance(step, Exception):
+            raise step
+        driver = ServerSide(cast("Door", gate), step or 0)
+        self.drivers.append(driver)
+        gate.open(driver)
+
+    @property
+    def driver(self) -> Driver:
+        """The last connection."""
+        return self.drivers[-1]
+
+
+class ServerSide(Driver):
+    """A driver whose server closes as soon as it is told to."""
+
+    def shut(self, close: Close) -> None:
+        super().shut(close)
+        self.ended(close)
+
+    @property
+    def agreed(self) -> bool:
+        return bool(self.shuts)
+
+
+@pytest.fixture
+def script() -> Script:
+    """A connector that does as it is told."""
+    return Script()
+
+
+class Watch:
+    """Takes down the steps of a client.
+
+    :ivar steps: all `StateChange`
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.steps: list[StateChange] = []
+        self._news = anyio.Event()
+        client.on_state(self._note)
+
+    def _note(self, change: StateChange) -> None:
+        self.steps.append(change)
+        news, self._news = self._news, anyio.Event()
+        news.set()
+
+    @property
+    def states(self) -> list[str]:
+        return [change.state.value for change in self.steps]
+
+    async def until(self, *states: str) -> StateChange:
+        """Wait until these are the last states; returns the last step."""
+        while self.states[-len(states) :] != [*states]:
+            await self._news.wait()
+        return self.steps[-1]
+
+
+@pytest.fixture
+def watch() -> type[Watch]:
+    """`Watch`, to be called with a client."""
+    return Watch

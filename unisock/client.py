@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from math import inf
 from types import TracebackType
 from typing import Any, TypeVar
 
 import anyio
 import msgspec
+from anyio.abc import TaskGroup, TaskStatus
 
 from .abc import Connector, Dialect
 from .client_gate import ClientGate
 from .codecs import Codec
-from .config import Endpoint
 from .dialing import Dialer, Options, Pairs, Supply
-from .errors import ConfigError, ConnectionRejected, HandshakeRejected
+from .errors import ConfigError
 from .handlers import SparkHandlers
-from .handshake import Address, Handshake
+from .handshake import Handshake
 from .hub import Hub
+from .lane import Lane
 from .limits import Heartbeat, Limits, Overflow
 from .messages import Close
-from .pipeline import Handler, Handlers, awaited
+from .pipeline import Handler, Handlers, awaited, is_async
 from .plugins import Plugins, Registered
 from .reconnecting import ReconnectingConnection
 from .redial import Backoff, Redialer, State, StateChange
@@ -33,7 +34,7 @@ from .registry import look_up
 from .runtime import TaskRuntime, task_group
 from .spark import Spark
 from .sparks import Sparks
-from .url import Url, parse_url
+from .url import parse_url
 
 __all__ = ["Client", "connect"]
 
@@ -42,6 +43,9 @@ PluginT = TypeVar("PluginT")
 TableT = TypeVar("TableT", Limits, Heartbeat)
 
 log = logging.getLogger("unisock.client")
+
+IN_A_HURRY = 1.0
+"""Seconds for a last word to the server, where the `async with` is cancelled."""
 
 
 class Client(SparkHandlers):
@@ -67,8 +71,9 @@ class Client(SparkHandlers):
     :param reconnect: how long to wait between attempts; `False` for a single connection
     :param overflow: what ``send_nowait`` does when the queue is full: ``drop-newest`` or
         ``drop-oldest``; ``send`` waits
-    :param timeout: seconds for one attempt
+    :param timeout: seconds for one attempt, the functions included that are asked
     :param tls: how the server's certificate is checked
+    :param server_name: what the server is called, where that is not the URL's host
     :param proxy: the URL of a proxy; `True` asks the environment, `False` goes straight
     :param redirects: how many redirections are followed
     :param limits: single fields of `Limits`; ``outbox_messages`` and ``outbox_bytes`` bound the
@@ -94,6 +99,7 @@ class Client(SparkHandlers):
         overflow: Overflow | str = Overflow.DROP_NEWEST,
         timeout: float = 10.0,
         tls: ssl.SSLContext | None = None,
+        server_name: str | None = None,
         proxy: str | bool = True,
         redirects: int = 0,
         limits: Limits | Mapping[str, float] | None = None,
@@ -114,6 +120,7 @@ class Client(SparkHandlers):
                 origin=origin,
                 subprotocols=tuple(subprotocols),
                 tls=tls,
+                server_name=server_name,
                 proxy=proxy,
                 redirects=redirects,
                 connector=connector,
@@ -126,11 +133,13 @@ class Client(SparkHandlers):
         self._overflow = _policy(overflow)
         self._limits = _table(limits, Limits, "limits")
         self._heartbeat = _table(heartbeat, Heartbeat, "heartbeat")
-        self._backoff = Backoff() if reconnect is True else reconnect or None
+        self._backoff = _backoff(reconnect)
         self._timeout = timeout
         self._on_state: list[Handler] = []
         self._runtime = TaskRuntime()
+        self._steps = self._lane()
         self._changed = anyio.Event()
+        self._running = False
         self._stack: AsyncExitStack | None = None
         self._redialer: Redialer | None = None
         self._connection: ReconnectingConnection | None = None
@@ -139,7 +148,9 @@ class Client(SparkHandlers):
     # Declaring.
 
     def on_state(self, function: FunctionT) -> FunctionT:
-        """``on_state(change)``: a step of this client; see `StateChange`. There may be several."""
+        """``on_state(change)``: a step of this client; see `StateChange`. There may be several.
+        A plain ``def`` runs at once, and each ``async def`` when those before it have ended.
+        """
         self._on_state.append(function)
         return function
 
@@ -148,7 +159,13 @@ class Client(SparkHandlers):
 
         :raises ConfigError: there is none
         """
-        return self._plugins.find(kind)
+        try:
+            return self._plugins.find(kind)
+        except ConfigError as error:
+            raise ConfigError(
+                f"this client has no {kind.__name__} plugin: pass one to connect(plugins=[…])",
+                key="plugins",
+            ) from error
 
     # Asking.
 
@@ -159,7 +176,7 @@ class Client(SparkHandlers):
 
     @property
     def error(self) -> Exception | None:
-        """Why it is over, where that is an error."""
+        """Why it is over, where that is an error: not where either side closed in good order."""
         return None if self._redialer is None else self._redialer.error
 
     async def wait_for(self, state: State) -> None:
@@ -167,10 +184,12 @@ class Client(SparkHandlers):
 
         :raises ConnectionClosed: it is closed for good
         """
-        while self.state is not state:
+        while True:
             connection = self._connection
-            if connection is not None and connection.closed is not None:
+            if state is not State.CLOSED and connection is not None and connection.closed:
                 raise connection.closed.error()
+            if self.state is state:
+                return
             await self._changed.wait()
 
     def reconnect_now(self) -> None:
@@ -185,23 +204,44 @@ class Client(SparkHandlers):
 
         :raises ConnectionRejected: the server refuses this client
         :raises Unreachable: it cannot be reached, and ``attempts`` are used up
+        :raises Redirected: it sends this client elsewhere, and that may not follow
+        :raises ProtocolError: it is no such server
+        :raises ssl.SSLError: it is not who it should be, or speaks no TLS
         :raises ConfigError: an option is wrong
+        :raises Exception: of a function that was asked for URL, headers or token
         """
-        if self._stack is not None:
+        if self._running:
             raise ConfigError("this client runs already")
+        self._running = True
+        try:
+            return await self._enter()
+        except BaseException:
+            self._running = False
+            raise
+
+    async def _enter(self) -> Spark:
         async with AsyncExitStack() as stack:
-            group = await stack.enter_async_context(task_group())
-            stack.callback(group.cancel_scope.cancel)
+            outer = await stack.enter_async_context(task_group())
+            scope = anyio.CancelScope(shield=True)
+            stack.callback(scope.cancel)
+            group = await outer.start(_host, scope)
             self._runtime = runtime = TaskRuntime()
+            self._steps = self._lane()
             runtime.start(group)
             stack.callback(runtime.stop)
             plugins = self._plugins
             plugins.hook.unisock_start(hub=self.hub, runtime=runtime)
             stack.callback(plugins.tell, "unisock_stop")
-            gate = self._gate(runtime, await self._dialer.url())
+            gate = self._gate(runtime)
             over = anyio.Event()
             group.start_soon(self._run, over)
-            stack.push_async_callback(self._leave, gate, over)
+
+            async def leave(kind: type[BaseException] | None, *_: object) -> None:
+                cancelled = kind is not None and issubclass(kind, anyio.get_cancelled_exc_class())
+                in_a_hurry = cancelled or anyio.current_effective_deadline() == -inf
+                await self._leave(gate, over, in_a_hurry=in_a_hurry)
+
+            stack.push_async_exit(leave)
             spark = await self._first(gate)
             self._stack = stack.pop_all()
         return spark
@@ -214,7 +254,10 @@ class Client(SparkHandlers):
     ) -> bool | None:
         stack, self._stack = self._stack, None
         assert stack is not None
-        return await stack.__aexit__(kind, error, traceback)
+        try:
+            return await stack.__aexit__(kind, error, traceback)
+        finally:
+            self._running = False
 
     async def _run(self, over: anyio.Event) -> None:
         assert self._redialer is not None
@@ -224,11 +267,9 @@ class Client(SparkHandlers):
             over.set()
 
     async def _first(self, gate: ClientGate) -> Spark:
-        """The spark, when there is one."""
-        while gate.spark is None:
+        """The spark, when it is connected."""
+        while gate.spark is None or self.state is State.CONNECTING:
             if self.state is State.CLOSED:
-                if isinstance(self.error, HandshakeRejected):
-                    raise ConnectionRejected.of(self.error)
                 if self.error is not None:
                     raise self.error
                 assert gate.connection.closed is not None
@@ -236,30 +277,29 @@ class Client(SparkHandlers):
             await self._changed.wait()
         return gate.spark
 
-    async def _leave(self, gate: ClientGate, over: anyio.Event) -> None:
+    async def _leave(self, gate: ClientGate, over: anyio.Event, *, in_a_hurry: bool) -> None:
         """Close, and let the handlers come to their end."""
-        with anyio.move_on_after(self._limits.close_seconds + 1, shield=True):
+        seconds = self._limits.close_seconds + 1
+        with anyio.move_on_after(min(seconds, IN_A_HURRY) if in_a_hurry else seconds, shield=True):
             gate.connection.close(Close())
             await over.wait()
             await gate.sparks.wait_empty()
+            told = anyio.Event()
+            self._steps.add(lambda _: told.set())
+            await told.wait()
 
     # Connecting.
 
-    def _gate(self, runtime: TaskRuntime, url: Url) -> ClientGate:
-        handshake = Handshake(
-            target=url.resource,
-            peer=Address(url.host, url.port),
-            scheme="https" if url.secure else "http",
-        )
+    def _gate(self, runtime: TaskRuntime) -> ClientGate:
         connection = ReconnectingConnection(
-            handshake,
+            Handshake(target="/"),
             limits=self._limits,
             overflow=self._overflow,
             reconnects=self._backoff is not None,
             runtime=runtime,
         )
         gate = ClientGate(
-            Endpoint(path=url.path.rstrip("/") or "/", codec=self._codec.name),
+            self._codec.name,
             connection,
             self._dialect,
             Sparks(self.hub, self._plugins, Registered(), runtime),
@@ -283,13 +323,19 @@ class Client(SparkHandlers):
     def _tell(self, change: StateChange) -> None:
         self._wake()
         for function in self._on_state:
+            if is_async(function):
+                self._steps.add(function, change)
+                continue
             try:
                 result = function(change)
-            except Exception:
-                log.exception("exception in on_state")
+            except Exception as error:
+                _log_on_state(error)
             else:
-                if inspect.isawaitable(result):
-                    self._runtime.spawn(awaited, result)
+                if result is not None:
+                    self._steps.add(awaited, result)
+
+    def _lane(self) -> Lane:
+        return Lane(self._runtime, _log_on_state)
 
     def _wake(self) -> None:
         changed, self._changed = self._changed, anyio.Event()
@@ -297,6 +343,28 @@ class Client(SparkHandlers):
 
 
 connect = Client
+
+
+async def _host(scope: anyio.CancelScope, *, task_status: TaskStatus[TaskGroup]) -> None:
+    """Run the client's tasks where a cancellation from outside does not reach them: first there is
+    a last word to say.
+    """
+    with scope:
+        async with task_group() as group:
+            task_status.started(group)
+            await anyio.sleep_forever()
+
+
+def _log_on_state(error: Exception) -> None:
+    log.error("exception in on_state", exc_info=error)
+
+
+def _backoff(given: Any) -> Backoff | None:
+    if isinstance(given, Backoff):
+        return given
+    if not isinstance(given, bool):
+        raise ConfigError("reconnect: write True, False or Backoff(…)", key="reconnect")
+    return Backoff() if given else None
 
 
 def _policy(overflow: Overflow | str) -> Overflow:

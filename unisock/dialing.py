@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
@@ -19,8 +20,20 @@ __all__ = ["Dialer", "Options", "Pairs", "Supply"]
 
 ValueT = TypeVar("ValueT")
 
-_SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
+_OF_HOST = frozenset({"authorization", "cookie", "host", "proxy-authorization"})
 """Headers that are not for another host."""
+_OF_CONNECTOR = frozenset(
+    {
+        "connection",
+        "sec-websocket-accept",
+        "sec-websocket-extensions",
+        "sec-websocket-key",
+        "sec-websocket-protocol",
+        "sec-websocket-version",
+        "upgrade",
+    }
+)
+"""Headers that the opening handshake is made of (RFC 6455 section 4.1)."""
 
 Pairs: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 """Headers."""
@@ -38,6 +51,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     origin: str | None
     subprotocols: tuple[str, ...]
     tls: ssl.SSLContext | None
+    server_name: str | None
     proxy: str | bool
     redirects: int
     connector: str | Connector | None
@@ -45,9 +59,18 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dialer:
-    """Makes connections as the options say."""
+    """Makes connections as the options say.
+
+    :raises ConfigError: they do not go together
+    """
 
     def __init__(self, options: Options) -> None:
+        if options.redirects < 0:
+            raise ConfigError(
+                f"redirects: must be 0 or more, not {options.redirects}", key="redirects"
+            )
+        if options.options and isinstance(options.connector, Connector):
+            raise ConfigError("options: give them to the connector itself", key="options")
         self.options = options
         self._connectors: dict[str, Connector] = {}
 
@@ -57,24 +80,26 @@ class Dialer:
         :raises Exception: of `Connector.connect`, or of the application's functions
         """
         options, url = self.options, await self.url()
-        headers = await self._headers(url)
+        headers, server_name = await self._headers(url), options.server_name
         for left in range(options.redirects, -1, -1):
             call = Call(
                 url=url,
                 headers=headers,
                 subprotocols=options.subprotocols,
                 tls=options.tls,
+                server_name=server_name,
                 proxy=options.proxy,
             )
             try:
                 await self._connector(url.connector).connect(call, gate)
                 return
             except Redirected as redirected:
-                there = url.join(redirected.location)
-                if not left or (url.secure and not there.secure):
+                there = _follow(url, redirected)
+                if not left:
                     raise
-                if there.authority != url.authority:
-                    headers = tuple(pair for pair in headers if pair[0].lower() not in _SECRET)
+                if (there.authority, there.unix) != (url.authority, url.unix):
+                    headers = tuple(pair for pair in headers if pair[0].lower() not in _OF_HOST)
+                    server_name = None
                 url = there
 
     async def url(self) -> Url:
@@ -82,22 +107,29 @@ class Dialer:
 
         :raises ConfigError: it is no URL
         """
-        return parse_url(await _supplied(self.options.url))
+        url = await _supplied(self.options.url)
+        if not isinstance(url, str):
+            raise ConfigError(f"url: a text is wanted, not {type(url).__name__}", key="url")
+        return parse_url(url)
 
     async def _headers(self, url: Url) -> tuple[tuple[str, str], ...]:
         options = self.options
         given: Pairs = await _supplied(options.headers)
-        headers = [*(given.items() if isinstance(given, Mapping) else given)]
+        headers = _listed(given)
         if options.origin is not None:
             headers.append(("Origin", options.origin))
         if options.token is not None:
-            headers.append(("Authorization", f"Bearer {await _supplied(options.token)}"))
+            token = await _supplied(options.token)
+            if not isinstance(token, str):
+                raise ConfigError(
+                    f"token: a text is wanted, not {type(token).__name__}", key="token"
+                )
+            headers.append(("Authorization", f"Bearer {token}"))
         elif url.credentials is not None:
             secret = base64.b64encode(":".join(url.credentials).encode()).decode()
             headers.append(("Authorization", f"Basic {secret}"))
         for name, value in headers:
-            if not (name.isascii() and name.isprintable()) or set(value) & {"\r", "\n", "\0"}:
-                raise ConfigError(f"{name!r}: this header cannot be sent", key="headers")
+            _check(name, value)
         return tuple(headers)
 
     def _connector(self, name: str) -> Connector:
@@ -113,3 +145,40 @@ class Dialer:
 async def _supplied(supply: Any) -> Any:
     """A value, or what a function gives for it."""
     return await awaited(supply()) if callable(supply) else supply
+
+
+def _follow(url: Url, redirected: Redirected) -> Url:
+    """Where to go instead.
+
+    :raises Redirected: there is no way, or it is not safe
+    """
+    try:
+        there = url.join(redirected.location)
+    except (ConfigError, ValueError) as error:
+        raise redirected from error
+    if url.secure and not there.secure:
+        raise redirected
+    return there
+
+
+def _listed(given: Any) -> list[tuple[str, str]]:
+    try:
+        return [(name, value) for name, value in getattr(given, "items", lambda: given)()]
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            'headers: a mapping or pairs are wanted, such as {"X-Name": "value"}', key="headers"
+        ) from error
+
+
+def _check(name: object, value: object) -> None:
+    """Look whether a header can be sent (RFC 9110 section 5).
+
+    :raises ConfigError: it cannot
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+        raise ConfigError(f"headers: no header can be called {name!r}", key="headers")
+    if not isinstance(value, str) or not value.replace("\t", " ").isprintable():
+        raise ConfigError(f"headers: the value of {name} cannot be sent", key="headers")
+    if name.lower() in _OF_CONNECTOR:
+        hint = "; use subprotocols=[…]" if name.lower() == "sec-websocket-protocol" else ""
+        raise ConfigError(f"headers: {name} is made by the connector{hint}", key="headers")

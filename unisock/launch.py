@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Protocol
 import anyio
 from anyio.abc import TaskStatus
 
+from .abc import Adapter
 from .config import Settings
 from .errors import ConfigError
 from .handshake import Address
@@ -31,6 +32,9 @@ class Servable(Protocol):
 
     @property
     def settings(self) -> Settings: ...
+
+    @property
+    def adapter(self) -> Adapter: ...
 
     def override(self, source: str, settings: Mapping[str, Any]) -> None: ...
 
@@ -63,7 +67,8 @@ def run(server: Servable, argv: Sequence[str] | None = None) -> None:
                 "--adapter, `unisock adapters` lists them",
                 key="adapter",
             )
-        anyio.run(_main, server, backend=settings.backend)
+        options = server.adapter.backend_options(settings.backend)
+        anyio.run(_main, server, backend=settings.backend, backend_options=options)
     except ConfigError as error:
         fail(error)
 

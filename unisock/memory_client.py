@@ -13,7 +13,7 @@ from .exchange import read_refusal
 from .framing import TEXT_AND_BINARY
 from .handshake import Handshake
 from .memory import HIGH_WATER, MemoryAdapter, MemoryPeer, Refused
-from .messages import Close, Message
+from .messages import Close, Message, Origin
 
 __all__ = ["MemoryConnector"]
 
@@ -49,13 +49,17 @@ class MemoryConnector(Connector):
 class _ClientConnection(BufferedConnection):
     """The client's end, as a connection."""
 
-    __slots__ = ("_changed", "_peer", "_resumed", "_sending", "_size", "_upgrade")
+    __slots__ = ("_agreed", "_changed", "_peer", "_resumed", "_sending", "_size", "_upgrade")
+
+    pings = True
 
     def __init__(self, upgrade: Upgrade, peer: MemoryPeer) -> None:
         super().__init__(upgrade.gate, upgrade.handshake, TEXT_AND_BINARY)
         self._upgrade = upgrade
         self._peer = peer
-        self._sending: deque[Message | Close] = deque()
+        # `None` is a ping: whether all before it was taken.
+        self._sending: deque[Message | Close | None] = deque()
+        self._agreed = False
         self._size = 0
         self._changed = anyio.Event()
         self._resumed: anyio.Event | None = None
@@ -69,13 +73,21 @@ class _ClientConnection(BufferedConnection):
     def transmit(self, frame: Message) -> None:
         self._sending.append(frame)
         self._size += len(frame)
-        self._wake()
+        self._stir()
         if self._size >= HIGH_WATER:
             self.congested()
 
+    @property
+    def agreed(self) -> bool:
+        return self._agreed
+
+    def ping(self) -> None:
+        self._sending.append(None)
+        self._stir()
+
     def shut(self, close: Close) -> None:
         self._sending.append(close)
-        self._wake()
+        self._stir()
         self.resume_reading()
 
     def abort(self) -> None:
@@ -110,21 +122,26 @@ class _ClientConnection(BufferedConnection):
                     item = self._sending.popleft()
                     if isinstance(item, Close):
                         await self._peer.close(item.code, item.reason)
+                        ended = self._peer.closed
+                        self._agreed = ended is not None and ended.origin is Origin.LOCAL
                         self._end(item)
                         return
+                    if item is None:
+                        self.ponged()
+                        continue
                     self._size -= len(item)
                     await self._peer.send(item)
                     if self._size < HIGH_WATER // 4:
                         self.relieved()
                 await self._changed.wait()
-        except ConnectionClosed as error:
-            self._end(Close(error.code, error.reason))
+        except ConnectionClosed:
+            return  # `_read` delivers what there is still, and ends it
 
     def _end(self, close: Close) -> None:
         self.resume_reading()
         self.ended(close)
-        self._wake()
+        self._stir()
 
-    def _wake(self) -> None:
+    def _stir(self) -> None:
         changed, self._changed = self._changed, anyio.Event()
         changed.set()

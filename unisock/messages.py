@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, IntEnum
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -18,6 +18,7 @@ from .errors import (
 __all__ = [
     "Ack",
     "Close",
+    "ControlFrame",
     "Data",
     "Delivery",
     "Event",
@@ -35,6 +36,17 @@ Message: TypeAlias = str | bytes
 
 Wire: TypeAlias = Message | tuple[Message, ...]
 """What a packet becomes: one message, or several that belong together and stay together."""
+
+
+class ControlFrame(msgspec.Struct, frozen=True):
+    """A ping or a pong (RFC 6455 sections 5.5.2 and 5.5.3), as `Connection.overhear` tells of it.
+
+    :ivar sent: this side sent it
+    """
+
+    kind: Literal["ping", "pong"]
+    payload: bytes = b""
+    sent: bool = False
 
 
 class Packet(msgspec.Struct, frozen=True):

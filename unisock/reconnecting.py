@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from typing import Literal
 
 import anyio
 
@@ -11,7 +13,7 @@ from .errors import ConnectionClosed, EncodeError
 from .framing import TEXT_AND_BINARY
 from .handshake import Handshake
 from .limits import Limits, Overflow
-from .messages import Close, Origin, Sent, Wire
+from .messages import Close, ControlFrame, Origin, Sent, Wire
 from .timers import Timer
 
 __all__ = ["ReconnectingConnection"]
@@ -44,11 +46,14 @@ class ReconnectingConnection(Connection):
         "_handed",
         "_limits",
         "_overflow",
+        "_overheard",
         "_probe",
         "_queue",
         "_reconnects",
         "_runtime",
+        "_short",
         "_size",
+        "_stemmed",
         "_waiter",
         "broke",
         "dropped",
@@ -77,6 +82,10 @@ class ReconnectingConnection(Connection):
         # What is sent goes straight down: nothing waits, and the connection beneath takes it.
         self._flowing = False
         self._direct = False
+        # A task waits until the connection beneath takes more.
+        self._stemmed = False
+        # A sender waits for room, who would be overtaken by another that finds some.
+        self._short = False
         self._closing: Close | None = None
         self._deadline: Timer | None = None
         self._waiter: anyio.Event | None = None
@@ -84,6 +93,7 @@ class ReconnectingConnection(Connection):
         self._handed = 0
         self._confirmed = 0
         self._probe: Timer | None = None
+        self._overheard: Callable[[ControlFrame], None] | None = None
 
     # For who makes the connections.
 
@@ -99,6 +109,11 @@ class ReconnectingConnection(Connection):
         """
         return self._handed - self._confirmed
 
+    def take_unconfirmed(self) -> int:
+        """`unconfirmed`, for who reports it: each message is reported once."""
+        unconfirmed, self._handed, self._confirmed = self.unconfirmed, 0, 0
+        return unconfirmed
+
     def carry_on(self, lower: Connection) -> None:
         """There is a connection: begin with what waits."""
         closing = self.closing
@@ -108,7 +123,10 @@ class ReconnectingConnection(Connection):
         self.lower = lower
         self.handshake = lower.handshake
         self._handed = self._confirmed = 0
+        self._stemmed = False
         lower.attach(_Carrier(self, lower))
+        if self._overheard is not None:
+            lower.overhear(self._overheard)
         if self._holds:
             lower.hold()
         self._direct = True
@@ -128,6 +146,7 @@ class ReconnectingConnection(Connection):
                 timer.cancel()
         self.dropped += len(self._queue)
         self._queue.clear()
+        self._size = 0
         self._wake()
         receiver, self.receiver = self.receiver, NOBODY
         receiver.on_close(close)
@@ -140,6 +159,8 @@ class ReconnectingConnection(Connection):
 
     def lost(self, close: Close) -> None:
         """The connection beneath has ended."""
+        if self.lower is not None and self.lower.agreed:
+            self._confirmed = self._handed
         self.lower = None
         self.broke = close
         self._flowing = False
@@ -153,8 +174,8 @@ class ReconnectingConnection(Connection):
             self._wake()
         elif close.origin is Origin.PEER:
             self.ended(Close.from_server(close.code, close.reason))
-        else:
-            self.ended(close)
+        else:  # this side gave it up, but not because the application wanted that
+            self.ended(Close(close.code, close.reason, close.reconnect, Origin.LOST))
 
     # For the spark.
 
@@ -173,15 +194,14 @@ class ReconnectingConnection(Connection):
             if sent is _SENT:
                 self._count()
                 return sent
+            self._stem(lower)
             if sent is Sent.QUEUED:
                 self._count()
-                self._stem(lower)
                 return sent
-            self._stem(lower)
         return self._put_aside(frame, overflow)
 
     async def drain(self) -> None:
-        while self.closing is None and not self._has_room(0):
+        while self.closing is None and (self._short or not self._has_room(0)):
             await self.changed()
         closing = self.closing
         if closing is not None:
@@ -209,6 +229,13 @@ class ReconnectingConnection(Connection):
             lower.fail(close)
         self.ended(close)
 
+    def control(self, kind: Literal["ping", "pong"], payload: bytes = b"") -> bool:
+        return self.lower is not None and self.lower.control(kind, payload)
+
+    def overhear(self, tell: Callable[[ControlFrame], None] | None) -> bool:
+        self._overheard = tell
+        return self.lower is not None and self.lower.overhear(tell)
+
     async def wait_closed(self) -> None:
         while self.closed is None:
             await self.changed()
@@ -233,24 +260,34 @@ class ReconnectingConnection(Connection):
         if self.closing is not None:
             return Sent.DROPPED
         size = _size(frame)
-        if not self._has_room(size):
-            if overflow is _WAIT:
+        if overflow is _WAIT:
+            self._short = self._short or not self._has_room(size)
+            if self._short:
                 return Sent.DROPPED
+        elif not self._has_room(size):
             self.dropped += 1
+            if overflow is Overflow.DISCONNECT and self.lower is not None:
+                why = "the server is too slow: over outbox_bytes or outbox_messages"
+                self.lower.fail(Close(4008, why, origin=Origin.LOST))
+                return Sent.DROPPED
             if (overflow or self._overflow) is not Overflow.DROP_OLDEST:
                 return Sent.DROPPED
-            self._size -= _size(self._queue.popleft())
+            self._pop()
             while not self._has_room(size):
                 self.dropped += 1
-                self._size -= _size(self._queue.popleft())
+                self._pop()
         self._queue.append(frame)
         self._size += size
         return Sent.QUEUED
 
+    def _pop(self) -> None:
+        self._size -= _size(self._queue.popleft())
+
     def _stem(self, lower: Connection) -> None:
         """The connection beneath is full, or about to end: what comes now waits here."""
-        if self._flowing or self._direct:
-            self._flowing = False
+        self._flowing = False
+        if not self._stemmed:
+            self._stemmed = True
             self._runtime.spawn(self._wait_for, lower)
 
     async def _wait_for(self, lower: Connection) -> None:
@@ -259,28 +296,26 @@ class ReconnectingConnection(Connection):
         except ConnectionClosed:
             return  # `lost` follows, or has been
         if self.lower is lower:
+            self._stemmed = False
             self._pump()
 
     def _pump(self) -> None:
         """Hand over what waits, as far as the connection beneath takes it."""
         lower, queue = self.lower, self._queue
-        while lower is not None and queue:
+        while lower is not None and queue and not self._stemmed:
             try:
                 sent = lower.write(queue[0], _WAIT)
             except EncodeError:  # text only, this time
                 self.dropped += 1
-                sent = _SENT
             else:
+                if sent is not _SENT:
+                    self._stem(lower)
                 if sent is Sent.DROPPED:
-                    self._runtime.spawn(self._wait_for, lower)
-                    return
+                    break
                 self._count()
-            self._size -= _size(queue.popleft())
-            if sent is Sent.QUEUED:
-                self._runtime.spawn(self._wait_for, lower)
-                self._wake()
-                return
-        if lower is not None:
+            self._pop()
+            self._short = False
+        if lower is not None and not self._stemmed:
             self._flowing = True
             if self._closing is not None:
                 lower.close(self._closing)
@@ -309,7 +344,8 @@ class ReconnectingConnection(Connection):
 
         if lower is None or not self.unconfirmed:
             self._probe = None
-        elif not lower.probe(answered):
+        # The question would overtake what is stemmed, and its answer be held back with the rest.
+        elif not self._flowing or self._holds or not lower.probe(answered):
             self._ask_later()
 
     def _wake(self) -> None:

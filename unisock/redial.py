@@ -20,18 +20,24 @@ from math import isfinite
 import anyio
 import msgspec
 
+from .connection import LOST
 from .errors import (
+    ConnectionClosed,
+    ConnectionRejected,
     HandshakeRejected,
-    Redirected,
     UnisockError,
     Unreachable,
 )
 from .messages import Close, Origin, printable
 from .reconnecting import ReconnectingConnection
+from .runtime import task_group
 
 __all__ = ["Backoff", "Redialer", "State", "StateChange"]
 
 log = logging.getLogger("unisock.client")
+
+LONGEST_WISH = 300.0
+"""Seconds that a server may put a client off for."""
 
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP statuses of a passing trouble (RFC 9110 section 15, RFC 6585, RFC 8470)."""
@@ -55,18 +61,19 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
 
     state: State
     attempt: int
-    """Which attempt it is, in a row without success, from 1."""
+    """How many attempts there were in a row, this one included; 0 when a connection is lost that
+    had lived for `Backoff.stable`."""
     delay: float = 0.0
     """`State.WAITING`: seconds until the next attempt."""
     close: Close | None = None
     """`State.WAITING` and `State.CLOSED`: how the connection ended, if there was one."""
     error: Exception | None = None
-    """Why the attempt failed, or why there is no other."""
+    """Why the attempt failed, or why it is over, where that is an error."""
     queued: int = 0
     """Messages that wait."""
     unconfirmed: int = 0
     """`State.WAITING` and `State.CLOSED`: messages that had been sent when the connection ended,
-    and of which nobody knows whether the server has read them."""
+    and of which nobody knows whether the server has read them. Each is counted in one step only."""
     dropped: int = 0
     """Messages that were dropped so far, because the queue was full or at the end."""
 
@@ -81,9 +88,9 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     most: float = 30.0
     """The largest bound, in seconds."""
     attempts: int | None = None
-    """Failures in a row after which it gives up; `None` for never."""
+    """Failed attempts in a row after which it gives up; `None` for never."""
     stable: float = 5.0
-    """Seconds for which a connection must have lived to end the row."""
+    """Seconds for which a connection must have lived, or it counts as a failed attempt too."""
 
     def __post_init__(self) -> None:
         for name in ("first", "most", "stable"):
@@ -125,14 +132,15 @@ class Redialer:
         self._timeout = timeout
         self._clock = clock
         self._hurry = anyio.Event()
-        self._failures = 0
+        self._made = 0
         self.state = State.CONNECTING
         self.error: Exception | None = None
 
     def hurry(self) -> None:
-        """Try again now, and not after the rest of the delay."""
-        self._failures = 0
-        self._hurry.set()
+        """Try again now, and not after the rest of the delay; the row of failures ends."""
+        if self.state is State.WAITING:
+            self._made = 0
+            self._hurry.set()
 
     async def run(self) -> None:
         """Until the connection is closed for good."""
@@ -142,69 +150,79 @@ class Redialer:
                 await self._attempt()
         finally:
             connection.ended(Close())
-            self._enter(State.CLOSED, close=connection.closed, error=self.error)
+            close = connection.closed
+            assert close is not None
+            if self.error is None and close.origin in (Origin.LOST, Origin.REJECTED):
+                self.error = close.error()
+            self._enter(State.CLOSED, close=close, error=self.error)
 
     async def _attempt(self) -> None:
         """Connect, stay connected, and wait until it is time for the next attempt."""
         connection = self._connection
+        self._made += 1
         self._enter(State.CONNECTING)
         error: Exception | None = None
         close: Close | None = None
         try:
-            with anyio.fail_after(self._timeout):
-                await self._dial()
+            await self._while_wanted(self._dial_in_time)
         except Exception as caught:
             error = self._say_time(caught)
-            if not _may_pass(error):
-                self._give_up(error)
-                return
         else:
             close = await self._stay()
         if connection.closing is not None:
             return
-        self._failures += 1
-        most = self._backoff.attempts
-        if error is not None and most is not None and self._failures >= most:
-            times = "once" if self._failures == 1 else f"{self._failures} times"
-            given_up = Unreachable(f"tried {times}: {_tell(error)}", attempts=self._failures)
-            given_up.__cause__ = error
+        if error is not None and not _may_pass(error):
+            self._give_up(error)
+            return
+        why = error or (close or LOST).error()
+        if self._backoff.attempts is not None and self._made >= self._backoff.attempts:
+            times = "once" if self._made == 1 else f"{self._made} times"
+            given_up = Unreachable(f"tried {times}: {_tell(why)}", attempts=self._made)
+            given_up.__cause__ = why
             self._give_up(given_up)
             return
-        await self._wait(error, close)
+        await self._wait(why, error, close)
+
+    async def _dial_in_time(self) -> None:
+        with anyio.fail_after(self._timeout):
+            await self._dial()
 
     async def _stay(self) -> Close | None:
-        """Be connected."""
+        """Be connected, until that connection has ended."""
         connection, since = self._connection, self._clock()
         lower = connection.lower
-        if lower is None:
-            return connection.broke
-        attempt, self._failures = self._failures, 0
-        self._enter(State.OPEN)
-        while connection.lower is lower:
-            await connection.changed()
-        if self._clock() - since < self._backoff.stable:
-            self._failures = attempt
+        if lower is not None:
+            self._enter(State.OPEN)
+            while connection.lower is lower:
+                await connection.changed()
+            if self._clock() - since >= self._backoff.stable:
+                self._made = 0
         return connection.broke
 
-    async def _wait(self, error: Exception | None, close: Close | None) -> None:
-        delay = max(self._backoff.delay(self._failures - 1), _wished(error))
-        why = _tell(error) if error is not None else f"connection lost: {close and close.error()}"
-        log.warning("%s; trying again in %.1f s", printable(why, 300), delay)
+    async def _wait(self, why: Exception, error: Exception | None, close: Close | None) -> None:
+        # The server's wish comes on top: else all its clients would be back in one moment.
+        delay = self._backoff.delay(max(0, self._made - 1)) + _wished(error)
+        log.warning("%s; trying again in %.1f s", printable(_tell(why), 300), delay)
         self._hurry = anyio.Event()
         self._enter(State.WAITING, delay=delay, error=error, close=close)
         with anyio.move_on_after(delay):
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._wait_for_end, group.cancel_scope)
-                await self._hurry.wait()
-                group.cancel_scope.cancel()
+            await self._while_wanted(self._hurry.wait)
 
-    async def _wait_for_end(self, scope: anyio.CancelScope) -> None:
+    async def _while_wanted(self, function: Callable[[], Awaitable[object]]) -> None:
+        """Run it; stop when the connection is to be closed."""
+        async with task_group() as group:
+            group.start_soon(self._stop_at_end, group.cancel_scope)
+            await function()
+            group.cancel_scope.cancel()
+
+    async def _stop_at_end(self, scope: anyio.CancelScope) -> None:
         while self._connection.closing is None:
             await self._connection.changed()
         scope.cancel()
 
     def _give_up(self, error: Exception) -> None:
         if isinstance(error, HandshakeRejected):
+            error = ConnectionRejected.of(error)
             close = Close(error.code, printable(error.reason), False, Origin.REJECTED)
         else:
             close = Close(1006, printable(_tell(error)), False, Origin.LOST)
@@ -221,16 +239,16 @@ class Redialer:
     ) -> None:
         self.state = state
         connection = self._connection
-        cut = close is not None and close.origin is not Origin.LOCAL
+        over = state is State.WAITING or state is State.CLOSED
         self._tell(
             StateChange(
                 state=state,
-                attempt=self._failures + (state is not State.WAITING),
+                attempt=self._made,
                 delay=delay,
                 close=close,
                 error=error,
                 queued=connection.queued,
-                unconfirmed=connection.unconfirmed if cut else 0,
+                unconfirmed=connection.take_unconfirmed() if over else 0,
                 dropped=connection.dropped,
             )
         )
@@ -245,23 +263,27 @@ def _may_pass(error: Exception) -> bool:
     """Whether another attempt may go better."""
     if isinstance(error, HandshakeRejected):
         return error.retry or error.status in _TRY_AGAIN
-    if isinstance(error, ssl.SSLCertVerificationError | Redirected):
-        return False
+    if isinstance(error, ssl.SSLError):  # a certificate, or no TLS at all: they do not get better
+        return isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError)
     return isinstance(error, OSError)  # TimeoutError is one
 
 
 def _wished(error: Exception | None) -> float:
-    """The server's wish for the delay (RFC 9110 section 10.2.3), where it is one in seconds."""
+    """What the server wants waited (RFC 9110 section 10.2.3), where it says so in seconds; at most
+    `LONGEST_WISH`.
+    """
     if isinstance(error, HandshakeRejected):
         for name, value in error.headers:
             if name.lower() == "retry-after" and value.isdecimal():
-                return min(float(value), 300.0)
+                return min(float(value), LONGEST_WISH)
     return 0.0
 
 
 def _tell(error: Exception) -> str:
     if isinstance(error, HandshakeRejected):
         return f"refused with {error.status}: {error.reason}"
+    if isinstance(error, ConnectionClosed):
+        return f"the connection ended: {error}"
     if isinstance(error, UnisockError):
         return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -68,7 +68,11 @@ class SparkStage(Stage):
         opener: Opener | None = None,
     ) -> Party:
         spark = Spark(
-            id or secrets.token_urlsafe(16), connection, encoder, self.pipeline, opener=opener
+            id or connection.id or secrets.token_urlsafe(16),
+            connection,
+            encoder,
+            self.pipeline,
+            opener=opener,
         )
         if isinstance(connection, Channel):
             connection.party = spark

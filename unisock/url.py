@@ -54,8 +54,13 @@ class Url(msgspec.Struct, frozen=True, kw_only=True):
         :raises ConfigError: it leads nowhere
         """
         scheme = "https" if self.secure else "http"
-        there = urljoin(f"{scheme}://{self.authority}{self.resource}", location)
-        joined = parse_url(there)
+        try:
+            there = urljoin(f"{scheme}://{self.authority}{self.resource}", location)
+        except ValueError as error:
+            raise ConfigError(f"{location!r}: {error}", key="url") from error
+        joined = parse_url(there.partition("#")[0])
+        if joined.unix is not None or joined.connector != "websocket":
+            raise ConfigError(f"{location!r}: no server can send its clients there", key="url")
         here = (joined.host, joined.port, joined.secure) == (self.host, self.port, self.secure)
         return msgspec.structs.replace(
             joined,
@@ -87,7 +92,7 @@ def parse_url(text: str) -> Url:
             resource=_resource(text, resource, ""),
             unix=path,
         )
-    if after not in _SECURE or not rest.startswith("//"):
+    if after not in _SECURE or not rest.startswith("//") or (plus and not before):
         raise ConfigError(
             f"{text!r} is no URL of a server; write it like ws://127.0.0.1:8000/ws", key="url"
         )
@@ -98,6 +103,14 @@ def parse_url(text: str) -> Url:
         raise ConfigError(f"{text!r}: {error}", key="url") from error
     if not host:
         raise ConfigError(f"{text!r} names no host", key="url")
+    if port == 0:
+        raise ConfigError(f"{text!r}: nobody listens on port 0", key="url")
+    try:
+        host = host.encode("idna").decode()
+    except UnicodeError as error:
+        raise ConfigError(f"{text!r}: no host can be called {host}", key="url") from error
+    if not re.fullmatch(r"[!-~]+", host):
+        raise ConfigError(f"{text!r}: no host can be called {host!r}", key="url")
     if parts.fragment:
         raise ConfigError(f"{text!r}: a WebSocket URL has no #fragment", key="url")
     secure = _SECURE[after]
@@ -120,4 +133,6 @@ def _resource(text: str, path: str, query: str) -> str:
         raise ConfigError(
             f"{text!r}: in a URL, write spaces and letters beyond ASCII as %XX", key="url"
         )
+    if "#" in resource:
+        raise ConfigError(f"{text!r}: a WebSocket URL has no #fragment", key="url")
     return resource

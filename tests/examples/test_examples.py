@@ -1,12 +1,14 @@
 """Each example as a user runs it: a process of its own, with a real client."""
 
+import re
+import signal
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
@@ -178,3 +180,120 @@ def test_multiplex_counts_on_channels(start: Any, adapter: str, backend: str, be
         assert msgspec.json.decode(ada.recv(timeout=PATIENCE)) == [0, "a", "counter:apples", 2]
         assert ask(ada, 0, "p", "counter:pears", "ten")[3]["code"] == 4500
         assert ask(ada, 1, "z", "else")[3]["reason"] == "there is no channel else"
+
+
+@everywhere
+def test_the_client_plays_and_survives_a_restart(
+    start: Any, adapter: str, backend: str, below: str
+) -> None:
+    server = start(
+        EXAMPLES / "events.py", "--port", "0", "--adapter", adapter, "--backend", backend
+    )
+    url = server.url()
+    port = url.rpartition(":")[2]
+    at = f"{url.replace('http', 'ws', 1)}/ws{below}"
+    client = start(EXAMPLES / "client.py", at, "--rounds", "100000", "--name", "Bob")
+    with connect(at) as spectator:  # who hears of every win
+        for _ in range(3):
+            assert msgspec.json.decode(spectator.recv(timeout=PATIENCE))["data"][:2] == [
+                "won",
+                "Bob",
+            ]
+    server.stop(signal.SIGKILL)
+    again = start(
+        EXAMPLES / "events.py", "--port", port, "--adapter", adapter, "--backend", backend
+    )
+    again.url()
+    with connect(at) as spectator:
+        for _ in range(3):
+            assert msgspec.json.decode(spectator.recv(timeout=PATIENCE))["data"][:2] == [
+                "won",
+                "Bob",
+            ]
+    client.stop(signal.SIGINT)
+    lines = client.stdout.splitlines()
+    assert [line for line in lines if line in ("connecting", "open", "closed")][-3:] == [
+        "connecting",
+        "open",
+        "closed",
+    ]
+    assert any(line.startswith("waiting ") for line in lines)
+    assert lines[-1] == "bye"
+
+
+def test_the_client_plays_so_many_rounds(start: Any) -> None:
+    url = serve(start, "events.py", "websockets", "asyncio")
+    client = start(EXAMPLES / "client.py", f"{url}/ws", "--rounds", "3", "--most", "8")
+    assert client.end() == 0
+    assert client.stderr == ""
+    lines = client.stdout.splitlines()
+    assert (lines[:2], lines[-1]) == (["connecting", "open"], "closed")
+    assert [line.split(":")[0] for line in lines[2:-1]] == ["1", "2", "3"]
+
+
+def test_aiohttp_app_is_a_guest_of_an_application_with_pages_of_its_own(start: Any) -> None:
+    process = start(EXAMPLES / "aiohttp_app.py", "--port", "0")
+    url = process.url()
+    assert "1 visits so far" in httpx.get(url, trust_env=False).text
+    assert httpx.get(f"{url}/nothing", trust_env=False).status_code == 404
+    ws = f"{url.replace('http', 'ws', 1)}/ws"
+    with connect(ws) as one, connect(ws) as two:
+        one.send('"hello"')
+        for client in (one, two):
+            assert client.recv(timeout=PATIENCE) == '"hello"'
+        stopped = process.stop()
+        with pytest.raises(ConnectionClosed) as error:
+            two.recv(timeout=PATIENCE)
+    assert stopped == 0
+    assert error.value.rcvd is not None
+    assert error.value.rcvd.code == 1012
+    assert "Traceback" not in process.stderr
+
+
+def log_in(url: str, **form: str) -> dict[str, str]:
+    """Say a name on the page, as a browser does; returns the headers of a handshake."""
+    with httpx.Client(base_url=url, trust_env=False) as browser:
+        token = re.search('name="csrfmiddlewaretoken" value="([^"]+)"', browser.get("/").text)
+        if token is not None:
+            form["csrfmiddlewaretoken"] = token[1]
+        answer = browser.post("/login", data=form)
+        assert answer.status_code in (302, 303), answer.text
+        cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    return {"Cookie": cookies}
+
+
+@pytest.mark.parametrize(("name", "refused"), [("fastapi_app.py", 401), ("django_app.py", 401)])
+def test_a_frameworks_user_is_the_sparks(start: Any, name: str, refused: int) -> None:
+    process = start(EXAMPLES / name, "--port", "0")
+    url = process.says(r"running on (http://\S+)")[1]
+    at = f"{url.replace('http', 'ws', 1)}/ws"
+    with pytest.raises(InvalidStatus) as error, connect(at):
+        pass
+    assert error.value.response.status_code == refused
+    ada = log_in(url, name="Ada <3")
+    with (
+        connect(at, additional_headers=ada) as one,
+        connect(at, additional_headers=log_in(url, name="Bob")) as other,
+    ):
+        for client in (one, other):
+            client.send('"hello"')
+            while msgspec.json.decode(client.recv(timeout=PATIENCE))["text"] != "hello":
+                pass
+        one.send('"to all"')
+        while (said := msgspec.json.decode(other.recv(timeout=PATIENCE)))["text"] != "to all":
+            pass
+        assert said == {"name": "Ada <3", "text": "to all"}
+        process.popen.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionClosed) as closed:
+            until(one, "the end")
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012
+    process.end()
+    assert "Traceback" not in process.stderr
+
+
+def test_fastapi_knows_the_same_user_on_its_pages(start: Any) -> None:
+    url = start(EXAMPLES / "fastapi_app.py", "--port", "0").says(r"running on (http://\S+)")[1]
+    assert httpx.get(f"{url}/me", trust_env=False).status_code == 401
+    ada = httpx.get(f"{url}/me", headers=log_in(url, name="Ada"), trust_env=False)
+    assert ada.json() == "Ada"

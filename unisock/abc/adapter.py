@@ -202,6 +202,15 @@ class Adapter(ABC):
                 who=self.name,
             )
 
+    def backend_options(self, backend: str) -> dict[str, Any]:
+        """What `anyio.run` gets as ``backend_options`` where unisock makes the event loop: in
+        `Server.run` and ``unisock serve``. Where the application has made it, nobody asks.
+
+        :param backend: ``asyncio`` or ``trio``
+        :raises ConfigError: the adapter is to have a loop that is not installed
+        """
+        return {}
+
     @abstractmethod
     async def serve(self, gateway: Gateway, *, task_status: TaskStatus[Listener]) -> None:
         """Serve until cancelled. On the way out, cut every connection that is left.

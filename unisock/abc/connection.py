@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
 from ..framing import Framing
 from ..handshake import Handshake
 from ..limits import Overflow
-from ..messages import Close, Message, Sent, Wire
+from ..messages import Close, ControlFrame, Message, Sent, Wire
 from ..timers import Timers
 
 __all__ = ["NOBODY", "Connection", "Receiver", "Runtime"]
@@ -100,6 +100,11 @@ class Connection(ABC):
         return self.handshake.user
 
     @property
+    def id(self) -> str:
+        """The id by which the peer knows the session, which its spark takes over; ``""`` for none."""
+        return ""
+
+    @property
     def channel(self) -> str:
         """The name of the channel that it is; ``""`` for a connection of its own."""
         return ""
@@ -108,6 +113,11 @@ class Connection(ABC):
     def closing(self) -> Close | None:
         """How it ends or has ended: there from the first call of `close` or `fail` on."""
         return self.closed
+
+    @property
+    def agreed(self) -> bool:
+        """Whether the peer has answered this side's close: then it has read all that was sent."""
+        return False
 
     def attach(self, receiver: Receiver) -> None:
         """Deliver to this receiver from now on, at once if the connection is closed already."""
@@ -154,6 +164,23 @@ class Connection(ABC):
         """Find out when the peer has read all that was sent up to now, and call ``answered`` then.
 
         :returns: `False` if that cannot be found out, or not at this moment
+        """
+        return False
+
+    def control(self, kind: Literal["ping", "pong"], payload: bytes = b"") -> bool:
+        """Send a ping or a pong of one's own, past all that waits: to try a peer by hand.
+
+        :param payload: at most 125 bytes (RFC 6455 section 5.5)
+        :returns: `False` if this session has no such frames, or not at this moment
+        :raises ValueError: the payload is too long
+        """
+        return False
+
+    def overhear(self, tell: Callable[[ControlFrame], None] | None) -> bool:
+        """Call ``tell`` for each ping and pong, in either direction; `None` ends that. It must not
+        raise.
+
+        :returns: `False` if this session has no such frames
         """
         return False
 

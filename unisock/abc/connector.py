@@ -25,6 +25,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """Offered to the server, best first (RFC 6455 section 1.9)."""
     tls: ssl.SSLContext | None = None
     """How the server's certificate is checked; by the system's authorities unless given."""
+    server_name: str | None = None
+    """What the server is called, where that is not the URL's host: for the ``Host`` header, and to
+    check its certificate."""
     proxy: str | bool = True
     """The URL of a proxy; `True` asks the environment (``https_proxy``, ``no_proxy``, …)."""
 

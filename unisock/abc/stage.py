@@ -44,7 +44,8 @@ class Stage(ABC):
     ) -> Party:
         """Make a spark of this connection, which from now on is spoken to through ``encoder``.
 
-        :param id: the spark's id, where the dialect's clients already know one; else it is made
+        :param id: the spark's id, where the dialect's clients already know one; else it is the
+            connection's, if that has one, or is made
         :param opener: begins channels on it
         """
 

@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     :param arguments: those of the process unless given
     """
-    if not all(map(_is_installed, ("click", "rich", "watchfiles"))):
+    if not all(map(_is_installed, ("click", "prompt_toolkit", "rich", "watchfiles"))):
         sys.stderr.write(
             'unisock: the command line needs some more packages; type: pip install "unisock[cli]"\n'
         )

@@ -20,6 +20,8 @@ COMMANDS = {
     "demo": "Serve a chat, to see unisock at work.",
     "check": "Show the settings in force, and what is wrong with them.",
     "adapters": "List the installed adapters and what they can do.",
+    "connect": "Talk to a WebSocket, at a terminal or in a pipe.",
+    "bench": "Measure throughput and latency of a WebSocket that echoes.",
     "new": "Write a new adapter or plugin that works.",
 }
 """Each command with its line in the list, so that the list needs no command imported."""

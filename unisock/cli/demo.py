@@ -10,6 +10,7 @@ import click
 from anyio.abc import TaskStatus
 
 from .. import launch
+from ..abc import Adapter
 from ..config import Settings
 from ..errors import UnisockError
 from ..handshake import Address
@@ -74,6 +75,10 @@ class Announced:
     @property
     def settings(self) -> Settings:
         return self._server.settings
+
+    @property
+    def adapter(self) -> Adapter:
+        return self._server.adapter
 
     def override(self, source: str, settings: Mapping[str, Any]) -> None:
         self._server.override(source, settings)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, TypeAlias, cast
 
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
@@ -12,7 +12,7 @@ from unisock.abc import Upgrade
 from unisock.connection import LOST, BufferedConnection
 from unisock.errors import DecodeError, LimitExceeded
 from unisock.framing import Framing
-from unisock.messages import Close, Message, Origin, printable
+from unisock.messages import Close, ControlFrame, Message, Origin, printable
 
 from .link import HIGH_WATER, Link, Sink
 from .protocol import Bounded, PartialMessage, too_big
@@ -49,6 +49,7 @@ class WebSocketConnection(BufferedConnection, Sink):
         "_held",
         "_link",
         "_over",
+        "_overheard",
         "_partial",
         "_paused",
         "_pong",
@@ -72,6 +73,7 @@ class WebSocketConnection(BufferedConnection, Sink):
         self._told = False
         # Nothing more is to be read: the closing handshake is done, or has failed.
         self._over = False
+        self._overheard: Callable[[ControlFrame], None] | None = None
 
     def begin(self, upgrade: Upgrade, early: bytes) -> None:
         """Send the answer to the request, and come to life.
@@ -138,6 +140,11 @@ class WebSocketConnection(BufferedConnection, Sink):
 
     # From the core.
 
+    @property
+    def agreed(self) -> bool:
+        protocol = self._protocol
+        return self._told and protocol.close_rcvd is not None and not protocol.close_rcvd_then_sent
+
     def transmit(self, frame: Any) -> None:
         batch = self._batch
         if batch is None:
@@ -168,9 +175,27 @@ class WebSocketConnection(BufferedConnection, Sink):
         if self._paused:
             self.heard = True  # its answer could not be heard; and it waits for us, not we for it
         elif not self._over:
-            self._protocol.send_ping(PING_PAYLOAD)
-            for data in self._protocol.data_to_send():
-                self.transmit(data)
+            self.control("ping", PING_PAYLOAD)
+
+    def control(self, kind: Literal["ping", "pong"], payload: bytes = b"") -> bool:
+        if len(payload) > 125:
+            raise ValueError(f"a {kind} carries at most 125 bytes, not {len(payload)}")
+        protocol = self._protocol
+        if self._over or protocol.state is not State.OPEN:
+            return False
+        if kind == "ping":
+            protocol.send_ping(payload)
+        else:
+            protocol.send_pong(payload)
+        for data in protocol.data_to_send():
+            self.transmit(data)
+        if self._overheard is not None:
+            self._overheard(ControlFrame(kind, payload, sent=True))
+        return True
+
+    def overhear(self, tell: Callable[[ControlFrame], None] | None) -> bool:
+        self._overheard = tell
+        return True
 
     def pause_reading(self) -> None:
         if not self._paused and not self._over:
@@ -222,6 +247,9 @@ class WebSocketConnection(BufferedConnection, Sink):
         for frame in frames:
             opcode = frame.opcode
             if opcode is PING:
+                if self._overheard is not None:
+                    self._overheard(ControlFrame("ping", bytes(frame.data)))
+                    self._overheard(ControlFrame("pong", bytes(frame.data), sent=True))
                 self._answer(next(answers))
             elif opcode is TEXT or opcode is BINARY or opcode is CONT:
                 try:
@@ -233,12 +261,17 @@ class WebSocketConnection(BufferedConnection, Sink):
                     self.receiver.on_message(message)
                     if self._paused or self._over:
                         return False
-            elif opcode is PONG and frame.data == PING_PAYLOAD:
-                self.ponged()
+            elif opcode is PONG:
+                if self._overheard is not None:
+                    self._overheard(ControlFrame("pong", bytes(frame.data)))
+                if frame.data == PING_PAYLOAD:
+                    self.ponged()
         for data in answers:
             if data:
                 self.transmit(data)
-        if self._protocol.eof_sent:
+        # A client's side of the protocol would wait for the server's end of file, whatever happens.
+        protocol = self._protocol
+        if protocol.eof_sent or protocol.close_rcvd or protocol.parser_exc:
             self._conclude()
             return False
         return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import struct
 from collections.abc import Sequence
 
 from websockets.extensions import Extension
@@ -15,6 +17,11 @@ from websockets.frames import Frame, Opcode
 from unisock.errors import EncodeError
 from unisock.framing import Framing, WebSocketFraming
 from unisock.messages import Message
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # the library without its extension module
+    from websockets.utils import apply_mask
 
 __all__ = ["COMPRESSION", "OFFER", "MaskedFraming", "framing_for"]
 
@@ -49,16 +56,38 @@ class MaskedFraming(Framing):
         self._extensions = extensions
 
     def frame(self, message: Message) -> bytes:
-        return _to_frame(message).serialize(mask=True, extensions=self._extensions)
+        if self._extensions:
+            return _to_frame(message).serialize(mask=True, extensions=self._extensions)
+        if isinstance(message, str):
+            first, payload = 0x81, _encoded(message)
+        else:
+            first, payload = 0x82, message
+        size, mask = len(payload), secrets.token_bytes(4)
+        if size < 126:
+            header = _SHORT(first, 0x80 | size, mask)
+        elif size < 65536:
+            header = _MEDIUM(first, 0xFE, size, mask)
+        else:
+            header = _LONG(first, 0xFF, size, mask)
+        return header + apply_mask(payload, mask)
+
+
+_SHORT = struct.Struct(">BB4s").pack
+_MEDIUM = struct.Struct(">BBH4s").pack
+_LONG = struct.Struct(">BBQ4s").pack
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise EncodeError(f"no UTF-8 for this text: {error}") from error
 
 
 def _to_frame(message: Message) -> Frame:
     if not isinstance(message, str):
         return Frame(Opcode.BINARY, message)
-    try:
-        return Frame(Opcode.TEXT, message.encode())
-    except UnicodeEncodeError as error:
-        raise EncodeError(f"no UTF-8 for this text: {error}") from error
+    return Frame(Opcode.TEXT, _encoded(message))
 
 
 class DeflateFraming(WebSocketFraming):

@@ -15,9 +15,9 @@ from unisock.abc import Gateway, Listener
 from unisock.handshake import Address
 from unisock.sockets import address_of, peer_address
 
-from .link import HIGH_WATER, LOW_WATER, NOWHERE, Link
 from .opening import Door, Opening
 from .options import Options
+from .transport_link import TransportLink
 
 __all__ = ["serve"]
 
@@ -98,19 +98,16 @@ class Links:
             await self._empty.wait()
 
 
-class AsyncioLink(asyncio.Protocol, Link):
-    """A link on a transport of asyncio."""
+class AsyncioLink(TransportLink):
+    """The link to a client."""
 
-    __slots__ = ("_early", "_early_end", "_links", "_transport")
+    __slots__ = ("_early", "_early_end", "_links")
 
     def __init__(self, links: Links) -> None:
         self._links = links
-        self._transport: asyncio.Transport
         # What arrives while the transport is being exchanged for one with TLS.
         self._early: bytearray | None = None
         self._early_end = False
-
-    # From asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)
@@ -119,7 +116,7 @@ class AsyncioLink(asyncio.Protocol, Link):
         self.peer: Address = peer_address(transport.get_extra_info("peername"))
         self.secure = context is not None
         self.full = False
-        self._use(transport)
+        self.use(transport)
         self.sink = opening = Opening(links.door, self)
         if not links.add(self):
             transport.abort()
@@ -140,44 +137,11 @@ class AsyncioLink(asyncio.Protocol, Link):
         if self._early is not None:
             self._early_end = True
             return False
-        # With TLS there is no half of a stream that could stay open.
-        return self.sink.input_ended() and not self.secure
+        return super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._links.discard(self)
-        sink, self.sink = self.sink, NOWHERE
-        sink.lost()
-
-    def pause_writing(self) -> None:
-        self.full = True
-        self.sink.congested()
-
-    def resume_writing(self) -> None:
-        self.full = False
-        self.sink.relieved()
-
-    # From the sink.
-
-    def write(self, data: bytes) -> None:
-        self._transport.write(data)
-
-    def finish(self) -> None:
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-        else:
-            self._transport.close()
-
-    def close(self) -> None:
-        self._transport.close()
-
-    def abort(self) -> None:
-        self._transport.abort()
-
-    def pause_reading(self) -> None:
-        self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        self._transport.resume_reading()
+        super().connection_lost(exc)
 
     # TLS.
 
@@ -198,13 +162,9 @@ class AsyncioLink(asyncio.Protocol, Link):
                 self.connection_lost(None)
         if secured is None:
             return
-        self._use(secured)
+        self.use(secured)
         early, self._early = self._early, None
         if early:
             self.sink.received(bytes(early))
         if self._early_end and not self.sink.input_ended():
             secured.close()
-
-    def _use(self, transport: asyncio.Transport) -> None:
-        transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
-        self._transport = transport

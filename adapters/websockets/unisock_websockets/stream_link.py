@@ -1,4 +1,6 @@
-"""A client's link: a byte stream of anyio, and two tasks, one for each direction."""
+"""A client's link on any byte stream of anyio: two tasks, one for each direction. It serves where
+there is no transport of asyncio: on trio, and through proxies.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,12 @@ from enum import Enum
 
 import anyio
 from anyio.abc import ByteStream
+from anyio.streams.tls import TLSStream
 
 from unisock.handshake import Address
 
-from .link import HIGH_WATER, LOW_WATER, NOWHERE, Link, Sink
+from .client_link import ClientLink
+from .link import HIGH_WATER, LOW_WATER, NOWHERE, Sink
 
 __all__ = ["StreamLink"]
 
@@ -29,7 +33,7 @@ class _Then(Enum):
     CLOSE = "close"
 
 
-class StreamLink(Link):
+class StreamLink(ClientLink):
     """A link on a stream that is connected, with TLS or without."""
 
     __slots__ = ("_changed", "_paused", "_pending", "_scope", "_stream", "_then")
@@ -46,8 +50,18 @@ class StreamLink(Link):
         self._paused = False
         self._changed = anyio.Event()
 
+    # For who dials.
+
+    async def send(self, data: bytes) -> None:
+        await self._stream.send(data)
+
+    async def receive(self) -> bytes:
+        return await self._stream.receive(CHUNK)
+
+    async def aclose(self) -> None:
+        await anyio.aclose_forcefully(self._stream)
+
     async def run(self) -> None:
-        """Read and write until the end."""
         try:
             with self._scope:
                 async with anyio.create_task_group() as group:
@@ -123,11 +137,12 @@ class StreamLink(Link):
                     self.sink.relieved()
             if self._then is _Then.CLOSE:
                 return
-            if self._then is _Then.FINISH and not self.secure:
+            if self._then is _Then.FINISH and not isinstance(self._stream, TLSStream):
+                self._then = _Then.GO_ON  # and meanwhile, it may be told to close
                 with contextlib.suppress(OSError):
                     await self._stream.send_eof()
-                self._then = _Then.GO_ON
-            elif self._then is _Then.FINISH:
+                continue
+            if self._then is _Then.FINISH:
                 return  # with TLS there is no half of a stream that could stay open
             await self._changed.wait()
 

@@ -156,7 +156,7 @@ class ExchangeTests(AdapterTests):
             client = await self.wire(running)
             head = f"POST /probe/body HTTP/1.1\r\nHost: {running.authority}\r\n"
             await client.send_raw(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-            await client.send_raw(b"4;x=y\r\ndefg\r\n0\r\n\r\n")
+            await client.send_raw(b"4\r\ndefg\r\n0\r\n\r\n")
             assert await (await client.response()).read() == b"abcdefg"
             await client.drop()
 
