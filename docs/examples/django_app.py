@@ -9,6 +9,7 @@ Without a name there is no way in.
 
 import argparse
 from importlib import import_module
+from typing import Any
 
 import django
 import uvicorn
@@ -64,10 +65,10 @@ django.setup()
 
 
 def page(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(PAGE.replace("CSRF", get_token(request)))
+    return HttpResponse(PAGE.replace("CSRF", get_token(request)).encode())
 
 
-def login(request: HttpRequest) -> HttpResponse:
+def login(request: Any) -> HttpResponse:  # Any: the middleware adds the session to it
     request.session["name"] = request.POST.get("name", "")[:24]
     return HttpResponseRedirect("/")
 

@@ -102,7 +102,7 @@ def me(user: User) -> str:
 @app.websocket("/ws")
 async def websocket(websocket: WebSocket, user: User) -> None:
     websocket.scope["user"] = user  # without an `authorize` handler, it is the spark's user
-    await live(dict(websocket.scope), websocket.receive, websocket.send)
+    await live(websocket.scope, websocket.receive, websocket.send)
 
 
 if __name__ == "__main__":

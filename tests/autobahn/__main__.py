@@ -31,7 +31,13 @@ ECHO = ROOT / "docs/examples/echo.py"
 PAGE = ROOT / "docs/reference/autobahn.md"
 REPORTS = ROOT / ".tools/autobahn/reports"
 
-TESTEES = [("websockets", "asyncio"), ("websockets", "trio"), ("tornado", "asyncio")]
+TESTEES = [
+    ("websockets", "asyncio"),
+    ("websockets", "trio"),
+    ("tornado", "asyncio"),
+    ("aiohttp", "asyncio"),
+    ("picows", "asyncio"),
+]
 """Adapters, each with its backend."""
 BACKENDS = ("asyncio", "trio")
 

@@ -101,7 +101,7 @@ class Connection(ABC):
 
     @property
     def id(self) -> str:
-        """The id by which the peer knows the session, which its spark takes over; ``""`` for none."""
+        """The id by which the peer knows the session, for its spark to take over; or ``""``."""
         return ""
 
     @property

@@ -116,8 +116,9 @@ class WebSocketPeer(BufferedPeer):
 
         :param reset: with a TCP reset, as when a process dies; else with a plain end of stream
         """
+        over = self.closed is not None
         self.finish(LOST)
-        if reset:
+        if reset and not over:
             raw = self.stream.extra(SocketAttribute.raw_socket, None)
             if raw is not None and raw.family != socket.AF_UNIX and raw.fileno() != -1:
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -17,6 +17,7 @@ from unisock.testing.certificates import Certificates
 from unisock.testing.conformance.base import eventually
 from unisock.testing.running import Running, serving
 from unisock.testing.wire import read_all
+from unisock_tornado import connection
 
 pytestmark = pytest.mark.anyio
 
@@ -102,10 +103,43 @@ async def test_requests_share_a_connection_also_with_bodies(running: Running) ->
     assert [answer.count(status) for status in (b" 405 ", b" 426 ", b" 200 ")] == [1, 1, 1]
 
 
-async def test_a_large_body_is_not_read(running: Running) -> None:
+async def test_a_body_that_nobody_asks_for_is_not_waited_for(running: Running) -> None:
     async with await running.place.dial() as stream:
         await stream.send(b"POST /ws HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n")
-        assert (await read_all(stream)).startswith(b"HTTP/1.1 400 ")
+        answer = await read_all(stream)
+    assert answer.startswith(b"HTTP/1.1 426 ")
+    assert b"\r\nConnection: close\r\n" in answer
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [b"Content-Length: 30000000", b"Transfer-Encoding: chunked"],
+    ids=["length", "chunks"],
+)
+async def test_who_sends_a_large_body_to_nobody_sees_the_answer(
+    running: Running, framing: bytes
+) -> None:
+    """To close with bytes unread would reset the connection, and the answer with it."""
+    async with await running.place.dial() as stream:
+        await stream.send(b"POST /ws HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n")
+        if b"chunked" in framing:
+            for _ in range(300):
+                await stream.send(b"186a0\r\n" + b"x" * 100_000 + b"\r\n")
+        else:
+            await stream.send(b"x" * 29_999_999)
+        answer = await read_all(stream)
+    assert answer.startswith(b"HTTP/1.1 426 ")
+    assert answer.endswith(b"This is a WebSocket endpoint.\n")
+
+
+async def test_who_never_ends_its_body_is_cut_after_the_answer() -> None:
+    server = make(limits={"handshake_seconds": 0.2})
+    with anyio.fail_after(20):
+        async with serving(server) as running, await running.place.dial() as stream:
+            files = open_files()
+            await stream.send(b"POST /ws HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhi")
+            assert (await read_all(stream)).startswith(b"HTTP/1.1 426 ")
+            await eventually(lambda: open_files() < files)
 
 
 async def test_large_headers_are_not_read(running: Running) -> None:
@@ -228,3 +262,9 @@ async def test_a_cancelled_server_leaves_nothing_behind() -> None:
                 await place.dial()
         gc.collect()
         assert len(asyncio.all_tasks()) == before
+
+
+def test_tornado_has_the_function_that_unmasks() -> None:
+    """It is private: a Tornado that moves or changes it must be noticed here first."""
+    unmask = connection.unmask  # pyright: ignore[reportPrivateImportUsage]
+    assert unmask(b"\x01\x02\x03\x04", b"abcde") == b"````d"

@@ -17,7 +17,7 @@ from unisock import Capabilities, ConfigError, Server
 from unisock.abc import Adapter, Gateway, Listener
 from unisock.sockets import address_of
 
-from .http import MAX_BODY_BYTES, Front
+from .http import Front
 
 __all__ = ["TornadoAdapter", "routes"]
 
@@ -29,7 +29,7 @@ class TornadoAdapter(Adapter):
     """Serves on Tornado's HTTP server. It has no options."""
 
     name = "tornado"
-    capabilities = Capabilities(websocket=True, mount=True)
+    capabilities = Capabilities(websocket=True, http=True, mount=True)
 
     async def serve(self, gateway: Gateway, *, task_status: TaskStatus[Listener]) -> None:
         front = Front(gateway)
@@ -37,9 +37,7 @@ class TornadoAdapter(Adapter):
             front,
             ssl_options=gateway.ssl_context,
             idle_connection_timeout=gateway.limits.handshake_seconds,
-            body_timeout=gateway.limits.handshake_seconds,
             max_header_size=MAX_HEADER_BYTES,
-            max_body_size=MAX_BODY_BYTES,
         )
         sockets = gateway.sockets()
         try:

@@ -9,13 +9,17 @@ from typing import cast
 
 from tornado.iostream import IOStream, StreamClosedError
 
+# Private, and what Tornado's own WebSockets use: its C code, or Python where there is none.
+from tornado.util import (
+    _websocket_mask as unmask,  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+)
+
 from unisock import Close, LimitExceeded, Message, ProtocolError
 from unisock.abc import Upgrade
 from unisock.connection import LOST, BufferedConnection
+from unisock.frames import BINARY, CLOSE, PING, FrameReader, close_frame, read_close
 from unisock.framing import WebSocketFraming
 from unisock.messages import printable
-
-from .frames import BINARY, CLOSE, PING, FrameReader, close_frame, read_close
 
 __all__ = ["Connections", "TornadoConnection"]
 
@@ -94,7 +98,7 @@ class TornadoConnection(BufferedConnection):
         limits = self.gate.limits
         self._connections = connections
         self._stream = stream
-        self._reader = FrameReader(limits.message_bytes, limits.fragments)
+        self._reader = FrameReader(limits.message_bytes, limits.fragments, unmask)
         self._pending: list[bytes] = []
         self._pending_size = 0
         self._owed_pong: bytes | None = None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import binascii
+import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+import socket
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
-from http.client import responses
 
 import anyio
 from tornado.http1connection import HTTP1Connection
@@ -18,22 +18,27 @@ from tornado.httputil import (
     HTTPMessageDelegate,
     HTTPServerConnectionDelegate,
     RequestStartLine,
-    ResponseStartLine,
 )
-from tornado.iostream import SSLIOStream
+from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 from tornado.websocket import WebSocketProtocol13
 
 from unisock import Address, Handshake
 from unisock.abc import Gateway, Upgrade
-from unisock.exchange import Request, Response
+from unisock.exchange import Request, Response, Streamed
 from unisock.sockets import peer_address
+from unisock.timers import Timer
 
+from .body import Framed, Incoming, Outgoing
 from .connection import Connections, TornadoConnection
+from .headers import asks_for_websocket, headers_of, refusal, status_line
 
-__all__ = ["MAX_BODY_BYTES", "Front"]
+__all__ = ["Front"]
 
-MAX_BODY_BYTES = 65_536
-"""A request's body is read, so that the connection can be used again, and dropped."""
+UNREAD_BYTES = 65_536
+"""What may be left of a request's body when it was answered, and the connection is used again."""
+
+NO_LIMIT, A_DAY = 1 << 62, 86_400.0
+"""Of a body's size and time: who asks for the body has limits for it."""
 
 log = logging.getLogger("unisock")
 
@@ -45,7 +50,7 @@ class Front(HTTPServerConnectionDelegate):
         self.gateway = gateway
         self.connections = Connections()
         self.closed = False
-        self.scopes: set[anyio.CancelScope] = set()
+        self.exchanges: set[_Exchange] = set()
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
@@ -54,10 +59,10 @@ class Front(HTTPServerConnectionDelegate):
         return _Exchange(self, request_conn)
 
     def close(self) -> None:
-        """Cut all connections, and give up all answers that are not ready yet."""
+        """Cut all connections and streams, and give up all answers that are not ready yet."""
         self.closed = True
-        for scope in self.scopes:
-            scope.cancel()
+        for exchange in [*self.exchanges]:
+            exchange.give_up()
         self.connections.abort()
 
 
@@ -67,68 +72,150 @@ class _Exchange(HTTPMessageDelegate):
     def __init__(self, front: Front, connection: HTTP1Connection) -> None:
         self._front = front
         self._connection = connection
-        self._head_only = False
-        self._response: Response | None = None
+        stream: IOStream | None = connection.stream
+        assert stream is not None
+        self._stream = stream
+        self._incoming = Incoming()
+        self._start_line = RequestStartLine("GET", "/", "HTTP/1.1")
+        self._headers = HTTPHeaders()
+        # Bytes of the request's body that have not come; `None` if nobody knows. And those that
+        # came when nobody wanted them any more.
+        self._missing: int | None = 0
+        self._unread = 0
+        self._scope: anyio.CancelScope | None = None
+        self._outgoing: Outgoing | None = None
+        self._gone = False
+        # The answer is out, and the connection is to be used again when the request is whole, or
+        # to be closed.
+        self._answered: bool | None = None
+        self._impatience: Timer | None = None
 
-    async def headers_received(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, start_line: object, headers: HTTPHeaders
-    ) -> None:
+    # From Tornado.
+
+    def headers_received(self, start_line: object, headers: HTTPHeaders) -> Awaitable[None] | None:
         assert isinstance(start_line, RequestStartLine)
-        gateway, connection = self._front.gateway, self._connection
-        connection.set_max_body_size(MAX_BODY_BYTES)
-        connection.set_body_timeout(gateway.limits.handshake_seconds)
-        self._head_only = start_line.method == "HEAD"
-        upgrade = _asks_for_websocket(start_line, headers)
-        self._response = _refusal(start_line, headers, upgrade)
+        self._start_line, self._headers = start_line, headers
+        self._connection.set_max_body_size(NO_LIMIT)
+        self._connection.set_body_timeout(A_DAY)
+        length = headers.get("Content-Length", "0").partition(",")[0]
+        known = length.isascii() and length.isdecimal() and "Transfer-Encoding" not in headers
+        self._missing = int(length[:20]) if known else None
+        upgrade = asks_for_websocket(start_line, headers)
+        response = refusal(start_line, headers, upgrade)
         if self._front.closed:
-            self._response = Response.text(503, "This server has stopped.")
-        if self._response is not None:
-            return
-        request = Request(self._handshake(start_line, headers), upgrade=upgrade)
-        answer: Response | Upgrade | None = None
-        with anyio.CancelScope() as scope:
-            self._front.scopes.add(scope)
-            try:
-                answer = await gateway.answer(request)
-            finally:
-                self._front.scopes.discard(scope)
-        if isinstance(answer, Upgrade):
-            self._accept(answer)
-        elif answer is None:
-            connection.close()
-        else:
-            self._response = answer
+            response = Response.text(503, "This server has stopped.")
+        if response is not None:
+            # When Tornado has found out whether there is a body.
+            asyncio.get_running_loop().call_soon(self._reply, response)
+            return None
+        handshake = self._handshake()
+        if upgrade:
+            return self._upgrade(Request(handshake, upgrade=True, receive=self._incoming.receive))
+        request = Request(handshake, upgrade=False, receive=self._incoming.receive)
+        self._front.gateway.runtime.spawn(self._exchange, request)
+        return None
 
-    def data_received(self, chunk: bytes) -> None:
-        """Nobody asks for it."""
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        if self._missing is not None:
+            self._missing -= len(chunk)
+        elif self._answered:
+            self._unread += len(chunk)
+            if self._unread > UNREAD_BYTES:
+                self._answered = False
+                self._say_no_more()
+        return self._incoming.put(chunk)
 
     def finish(self) -> None:
-        """The request has been read: answer it, unless it became a WebSocket."""
-        response = self._response
-        if response is None:
+        self._incoming.end()
+        if self._answered is not None:
+            if self._impatience is not None:
+                self._impatience.cancel()
+            if self._answered:
+                self._connection.finish()
+            else:
+                self._connection.close()
             return
-        try:
-            self._write(response)
-        except (ValueError, HTTPInputError):
-            log.exception("a response has a header that HTTP does not allow")
-            self._write(Response.text(500, "Internal server error."))
+        self._connection.set_close_callback(self._on_gone)
+        if self._stream.closed():
+            # It went right behind its request: Tornado tells nobody.
+            self._on_gone()
 
-    def _handshake(self, start_line: RequestStartLine, headers: HTTPHeaders) -> Handshake:
-        stream = self._connection.stream
-        assert stream is not None
+    def on_connection_close(self) -> None:
+        self._on_gone()
+
+    def _on_gone(self) -> None:
+        self._gone = True
+        if self._impatience is not None:
+            self._impatience.cancel()
+        if self._scope is not None:
+            self._scope.cancel()
+        if self._outgoing is not None:
+            self._front.exchanges.discard(self)
+            self._outgoing.lost()
+
+    # The answer.
+
+    def give_up(self) -> None:
+        """The server ends."""
+        self._connection.close()
+        self._on_gone()
+
+    async def _ask(self, request: Request) -> Response | Upgrade | None:
+        """The gateway's answer; `None` if the client or the server has left."""
+        front = self._front
+        if self._gone or front.closed:
+            return None
+        with anyio.CancelScope() as scope:
+            self._scope = scope
+            front.exchanges.add(self)
+            try:
+                return await front.gateway.answer(request)
+            finally:
+                front.exchanges.discard(self)
+                self._scope = None
+        return None
+
+    async def _exchange(self, request: Request) -> None:
+        answered = False
+        try:
+            answer = await self._ask(request)
+            if isinstance(answer, Response):
+                self._reply(answer)
+                answered = True
+        finally:
+            if not answered:
+                self._connection.close()
+
+    async def _upgrade(self, request: Request) -> None:
+        # While Tornado waits for this coroutine, it looks at nothing that happens on the stream.
+        self._stream.set_close_callback(self._on_gone)
+        answer = await self._ask(request)
+        if isinstance(answer, Upgrade):
+            answer = self._accept(answer)
+            if answer is None:
+                return
+        self._stream.set_close_callback(None)
+        if answer is None:
+            self._connection.close()
+        else:
+            asyncio.get_running_loop().call_soon(self._reply, answer)
+
+    def _handshake(self) -> Handshake:
+        stream = self._stream
         peer = Address("unknown")
         if stream.socket is not None:
             with contextlib.suppress(OSError):  # it has gone already
                 peer = peer_address(stream.socket.getpeername())
         return Handshake(
-            target=start_line.path,
-            headers=headers.get_all(),
+            target=self._start_line.path,
+            headers=self._headers.get_all(),
             peer=peer,
-            method=start_line.method,
+            method=self._start_line.method,
             scheme="https" if isinstance(stream, SSLIOStream) else "http",
         )
 
-    def _accept(self, upgrade: Upgrade) -> None:
+    def _accept(self, upgrade: Upgrade) -> Response | None:
+        """Make it a WebSocket; a response if that cannot be."""
         handshake = upgrade.handshake
         accept = WebSocketProtocol13.compute_accept_value(handshake.headers["sec-websocket-key"])
         headers = [
@@ -139,81 +226,103 @@ class _Exchange(HTTPMessageDelegate):
         if handshake.subprotocol:
             headers.append(("Sec-WebSocket-Protocol", handshake.subprotocol))
         try:
-            self._connection.write_headers(_status(101), _headers([*headers, *upgrade.headers]))
+            self._connection.write_headers(
+                status_line(101), headers_of([*headers, *upgrade.headers])
+            )
         except (ValueError, HTTPInputError):
             log.exception("%r: a header that HTTP does not allow", handshake)
-            self._response = Response.text(500, "Internal server error.")
-            return
+            return Response.text(500, "Internal server error.")
         stream = self._connection.detach()
-        if stream.closed():
+        if not stream.closed():
+            stream.set_nodelay(True)
+            connection = TornadoConnection(upgrade, stream, self._front.connections)
+            upgrade.open(connection)
+            connection.start()
+        return None
+
+    # The response.
+
+    def _reply(self, response: Response) -> None:
+        self._incoming.drop()
+        if self._gone and not isinstance(response, Streamed):
             return
-        stream.set_nodelay(True)
-        connection = TornadoConnection(upgrade, stream, self._front.connections)
-        upgrade.open(connection)
-        connection.start()
+        try:
+            self._write(response)
+        except (ValueError, HTTPInputError):
+            log.exception("a response has a header that HTTP does not allow")
+            self._write(Response.text(500, "Internal server error."))
 
     def _write(self, response: Response) -> None:
-        headers = _headers([("Date", formatdate(usegmt=True)), *response.headers])
-        body = response.body
-        if response.status in (204, 304):
-            body = b""
-        else:
-            headers["Content-Length"] = str(len(body))
-        if self._head_only:
-            body = b""
-        connection = self._connection
-        stream = connection.stream
-        assert stream is not None
-        written = connection.write_headers(_status(response.status), headers, body)
-        connection.finish()
-        if stream.writing():
-            # A client that does not read its answer is not waited for.
-            gateway = self._front.gateway
-            timer = gateway.runtime.timers.call_later(
-                gateway.limits.handshake_seconds, stream.close
-            )
-            written.add_done_callback(lambda _: timer.cancel())
-
-
-def _asks_for_websocket(start_line: RequestStartLine, headers: HTTPHeaders) -> bool:
-    """Whether it is an opening handshake (RFC 6455 section 4.2.1), in good order or not."""
-    return (
-        start_line.method == "GET"
-        and start_line.version == "HTTP/1.1"
-        and "websocket" in _tokens(headers.get("Upgrade", ""))
-        and "upgrade" in _tokens(headers.get("Connection", ""))
-    )
-
-
-def _refusal(start_line: RequestStartLine, headers: HTTPHeaders, upgrade: bool) -> Response | None:
-    """The answer to a request that is not even one."""
-    if start_line.version == "HTTP/1.1" and not headers.get("Host"):
-        return Response.text(400, "The header Host is missing.")
-    if not upgrade:
-        return None
-    if headers.get("Sec-WebSocket-Version") != "13":
-        return Response.text(
-            426, "The WebSocket version must be 13.", ("Sec-WebSocket-Version", "13")
+        silent = self._start_line.method == "HEAD" or response.status in (204, 304)
+        streamed = isinstance(response, Streamed)
+        chunked = streamed and not silent and self._start_line.version == "HTTP/1.1"
+        again = self._incoming.whole or (self._missing or 0) <= UNREAD_BYTES
+        headers = headers_of([("Date", formatdate(usegmt=True)), *response.headers])
+        if streamed:
+            again = again and (chunked or silent)
+        elif response.status not in (204, 304):
+            headers["Content-Length"] = str(len(response.body))
+        if not again:
+            # Tornado would promise the contrary to a client of HTTP/1.0.
+            self._headers.pop("Connection", None)
+            headers["Connection"] = "close"
+        written = self._connection.write_headers(
+            status_line(response.status), headers, b"" if silent else response.body
         )
-    try:
-        key = binascii.a2b_base64(headers.get("Sec-WebSocket-Key", ""), strict_mode=True)
-    except ValueError:
-        key = b""
-    if len(key) != 16:
-        return Response.text(400, "The header Sec-WebSocket-Key must be 16 bytes in base64.")
-    return None
+        if isinstance(response, Streamed):
+            self._begin(response, Framed(silent, chunked), again)
+            return
+        if self._stream.writing():
+            # A client that does not read its answer is not waited for.
+            timer = self._later(self._stream.close)
+            written.add_done_callback(lambda _: timer.cancel())
+        if self._incoming.whole:
+            self._connection.finish()
+        else:
+            self._linger(again)
 
+    def _begin(self, response: Streamed, framed: Framed, again: bool) -> None:
+        connection, stream = self._connection, self._stream
 
-def _tokens(value: str) -> list[str]:
-    return [token.strip().lower() for token in value.split(",")]
+        def done(whole: bool) -> None:
+            self._front.exchanges.discard(self)
+            if not whole:
+                connection.close()
+                return
+            if framed.silent or framed.chunked:
+                connection.finish()
+            if not again:
+                with contextlib.suppress(StreamClosedError):
+                    stream.write(b"").add_done_callback(lambda _: connection.close())
 
+        stream.set_nodelay(True)
+        self._outgoing = Outgoing(stream, framed, done)
+        self._front.exchanges.add(self)
+        self._outgoing.start(response)
+        if self._gone:
+            self._on_gone()
 
-def _headers(pairs: Sequence[tuple[str, str]]) -> HTTPHeaders:
-    headers = HTTPHeaders()
-    for name, value in pairs:
-        headers.add(name, value)
-    return headers
+    def _linger(self, again: bool) -> None:
+        """The answer is out, and the request is not whole. To close now could cost the client the
+        answer (RFC 9112 section 9.6), so the rest is read for a while, and dropped.
+        """
+        self._answered = again
+        self._impatience = self._later(self._connection.close)
+        if not again:
+            self._say_no_more()
 
+    def _say_no_more(self) -> None:
+        """Let the client see the end of the answer, as soon as that is written."""
 
-def _status(code: int) -> ResponseStartLine:
-    return ResponseStartLine("HTTP/1.1", code, responses.get(code, "Unknown"))
+        def shut_down(_: object) -> None:
+            if self._stream.socket is not None:
+                with contextlib.suppress(OSError):  # it is gone already
+                    self._stream.socket.shutdown(socket.SHUT_WR)
+
+        if not isinstance(self._stream, SSLIOStream):
+            with contextlib.suppress(StreamClosedError):
+                self._stream.write(b"").add_done_callback(shut_down)
+
+    def _later(self, function: Callable[[], None]) -> Timer:
+        gateway = self._front.gateway
+        return gateway.runtime.timers.call_later(gateway.limits.handshake_seconds, function)

@@ -1,16 +1,17 @@
 """The frame reader alone: whatever comes, in whatever pieces."""
 
+import os
+import zlib
 from contextlib import suppress
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from unisock import Close, LimitExceeded, Origin, ProtocolError
-from unisock.testing.websocket import frame
-from unisock_tornado import frames
-from unisock_tornado.frames import (
+from unisock.frames import (
     BINARY,
     CLOSE,
     PING,
@@ -19,16 +20,23 @@ from unisock_tornado.frames import (
     FrameReader,
     close_frame,
     read_close,
+    unmask,
 )
+from unisock.testing.websocket import frame
 
 LARGE = 1 << 20
 
 
 def read(
-    data: bytes, *, pieces: int = 0, limit: int = LARGE, fragments: int = 1024
+    data: bytes,
+    *,
+    pieces: int = 0,
+    limit: int = LARGE,
+    fragments: int = 1024,
+    deflate: bool = False,
 ) -> list[object]:
     """What a reader makes of these bytes, fed in pieces of this size."""
-    reader = FrameReader(limit, fragments)
+    reader = FrameReader(limit, fragments, deflate=deflate)
     found: list[object] = []
     pieces = pieces or len(data) or 1
     for start in range(0, len(data), pieces):
@@ -38,7 +46,7 @@ def read(
     return found
 
 
-def code_of(data: bytes, **caps: int) -> int:
+def code_of(data: bytes, **caps: Any) -> int:
     with pytest.raises((ProtocolError, LimitExceeded)) as caught:
         read(data, **caps)
     code: int = caught.value.code
@@ -208,7 +216,83 @@ def test_close_frames() -> None:
     assert len(close_frame(Close(4000, "é" * 200))) <= 127
 
 
-def test_tornado_has_the_function_that_unmasks() -> None:
-    """It is private: a Tornado that moves or changes it must be noticed here first."""
-    unmask = frames.unmask  # pyright: ignore[reportPrivateImportUsage]
-    assert unmask(b"\x01\x02\x03\x04", b"abcde") == b"````d"
+@given(st.binary(min_size=4, max_size=4), st.binary(max_size=300))
+def test_unmasking(mask: bytes, payload: bytes) -> None:
+    assert unmask(mask, payload) == bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+
+
+def squeeze(data: bytes) -> bytes:
+    """A message as a client compresses it (RFC 7692 section 7.2.1)."""
+    deflater = zlib.compressobj(wbits=-15)
+    return (deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+@given(messages, st.integers(1, 3000), st.integers(0, 4))
+def test_compressed_messages(message: tuple[int, str | bytes], pieces: int, cuts: int) -> None:
+    opcode, payload = message
+    data = payload.encode() if isinstance(payload, str) else payload
+    if opcode in (PING, PONG):
+        wire = frame(opcode, data)
+    else:
+        squeezed = squeeze(data)
+        step = len(squeezed) // (cuts + 1) + 1
+        parts = [squeezed[at : at + step] for at in range(0, len(squeezed), step)] or [b""]
+        wire = b"".join(
+            frame(
+                0 if number else opcode,
+                part,
+                fin=number == len(parts) - 1,
+                reserved=0 if number else 4,
+            )
+            for number, part in enumerate(parts)
+        )
+    assert read(wire * 2, pieces=pieces, deflate=True) == [(opcode, payload)] * 2
+
+
+@given(st.binary(max_size=200), st.integers(1, 50))
+def test_compressed_garbage_is_an_error_or_a_message(data: bytes, pieces: int) -> None:
+    with suppress(ProtocolError, LimitExceeded):
+        read(b"\xc1\xfe" + data, pieces=pieces, limit=100, fragments=3, deflate=True)
+    with suppress(ProtocolError, LimitExceeded):
+        read(frame(TEXT, data, reserved=4), pieces=pieces, limit=100, deflate=True)
+
+
+def test_with_compression_plain_messages_stay_plain() -> None:
+    wire = frame(TEXT, b"x", fin=False) + frame(0, b"y") + frame(BINARY, b"z")
+    assert read(wire, deflate=True) == [(TEXT, "xy"), (BINARY, b"z")]
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        frame(TEXT, squeeze(b"x"), reserved=2),
+        frame(TEXT, squeeze(b"x"), reserved=5),
+        frame(PING, squeeze(b"x"), reserved=4),
+        frame(TEXT, squeeze(b"x"), fin=False, reserved=4) + frame(0, b"", reserved=4),
+    ],
+)
+def test_where_the_bit_of_compression_may_not_be(wire: bytes) -> None:
+    with pytest.raises(ProtocolError, match="reserved bit"):
+        read(wire, deflate=True)
+
+
+def test_what_cannot_be_inflated_or_is_no_text_is_1007() -> None:
+    for wrong in (
+        frame(BINARY, b"\xff\xff", reserved=4),
+        frame(TEXT, squeeze(b"\xff"), reserved=4),
+    ):
+        with pytest.raises(ProtocolError) as caught:
+            read(wrong, deflate=True)
+        assert caught.value.code == 1007
+
+
+def test_message_bytes_counts_what_is_inflated() -> None:
+    noise = os.urandom(1000)  # it grows by being compressed
+    assert read(frame(BINARY, squeeze(noise), reserved=4), limit=1000, deflate=True)
+    for data in (noise + b"x", b"x" * 1001, b"x" * 30_000_000):
+        with pytest.raises(LimitExceeded, match="message_bytes = 1000"):
+            read(frame(BINARY, squeeze(data), reserved=4), limit=1000, deflate=True)
+    half = squeeze(noise)[:600]
+    wire = frame(BINARY, half, fin=False, reserved=4) + frame(0, half, fin=False)
+    with pytest.raises(LimitExceeded, match="message_bytes = 1000"):
+        read(wire, limit=1000, deflate=True)

@@ -1,26 +1,50 @@
 """RFC 6455 frames from a client: bytes in, messages and control frames out, without I/O.
 
-Tornado reads frames one field at a time, in a task of each connection, takes unmasked frames, any
-number of fragments and any close code, and cuts the connection without a word on most faults. So
-its frames are read here; the HTTP, TLS, sockets and buffers below stay Tornado's.
+For adapters whose library reads frames in a way that breaks a promise: takes unmasked frames, any
+number of fragments or any close code, or answers faults without a word. The counterpart of
+`unisock.framing`, which is for what goes out.
 """
 
 from __future__ import annotations
 
 import codecs
+import zlib
+from collections.abc import Callable
 
-# Private, and what Tornado's own WebSockets use: its C code, or Python where there is none.
-from tornado.util import (
-    _websocket_mask as unmask,  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
-)
+from .errors import LimitExceeded, ProtocolError
+from .messages import Close, Message, Origin, printable
 
-from unisock import Close, LimitExceeded, Message, Origin, ProtocolError
-from unisock.messages import printable
+__all__ = [
+    "BINARY",
+    "CLOSE",
+    "PING",
+    "PONG",
+    "TEXT",
+    "FrameReader",
+    "Unmask",
+    "close_frame",
+    "read_close",
+    "unmask",
+]
 
-__all__ = ["BINARY", "CLOSE", "PING", "PONG", "TEXT", "FrameReader", "close_frame", "read_close"]
+Unmask = Callable[[bytes, bytes], "bytes | bytearray"]
+"""Undoes the masking of a payload (RFC 6455 section 5.3): the mask of four bytes, the payload."""
 
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-"""Opcodes (RFC 6455 section 5.2)."""
+CONTINUATION = 0
+"""An opcode (RFC 6455 section 5.2)."""
+TEXT = 1
+"""An opcode."""
+BINARY = 2
+"""An opcode."""
+CLOSE = 8
+"""An opcode."""
+PING = 9
+"""An opcode."""
+PONG = 10
+"""An opcode."""
+
+_COMPRESSED = 0x40
+"""RSV1: in the first frame of a message that is compressed (RFC 7692 section 7.2.1)."""
 
 _WHOLE = frozenset({0x80 | TEXT, 0x80 | BINARY})
 _SMALL_READ, _LARGE_READ = 16_384, 262_144
@@ -28,18 +52,31 @@ _SMALL_READ, _LARGE_READ = 16_384, 262_144
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
 
+def unmask(mask: bytes, payload: bytes) -> bytes:
+    """An `Unmask` in Python alone, for where there is none in C."""
+    size = len(payload)
+    key = (mask * (size // 4 + 1))[:size]
+    both = int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")
+    return both.to_bytes(size, "little")
+
+
 class FrameReader:
     """Puts a client's messages together.
 
-    :param message_bytes: the most bytes of one message
+    :param message_bytes: the most bytes of one message, put together and inflated
     :param fragments: the most fragments of one message
+    :param unmask: undoes the masking
+    :param deflate: whether messages may be compressed (RFC 7692), each without regard to those
+        before it: ``client_no_context_takeover`` was agreed on
     """
 
     __slots__ = (
         "_buffer",
+        "_compressed",
         "_count",
         "_data",
         "_decoder",
+        "_deflate",
         "_expected",
         "_fragments",
         "_message_bytes",
@@ -47,11 +84,21 @@ class FrameReader:
         "_partial",
         "_room",
         "_start",
+        "_unmask",
     )
 
-    def __init__(self, message_bytes: int, fragments: int) -> None:
+    def __init__(
+        self,
+        message_bytes: int,
+        fragments: int,
+        unmask: Unmask = unmask,
+        *,
+        deflate: bool = False,
+    ) -> None:
         self._message_bytes = message_bytes
         self._fragments = fragments
+        self._unmask = unmask
+        self._deflate = deflate
         # The bytes that are being read, from `_start` on.
         self._data = b""
         self._start = 0
@@ -66,6 +113,8 @@ class FrameReader:
         self._room = message_bytes
         self._count = 0
         self._decoder: codecs.IncrementalDecoder | None = None
+        # Its opcode, if it is compressed.
+        self._compressed = 0
 
     @property
     def wants(self) -> int:
@@ -92,6 +141,7 @@ class FrameReader:
         :raises ProtocolError: the client broke a rule of RFC 6455
         :raises LimitExceeded: ``message_bytes`` or ``fragments``
         """
+        unmask = self._unmask
         while True:
             data, start = self._data, self._start
             have = len(data) - start
@@ -111,7 +161,7 @@ class FrameReader:
                 size = int.from_bytes(data[start + 2 : start + 2 + wide], "big")
                 body += wide
             if size > self._room and not first & 0x08:
-                raise LimitExceeded("message_bytes", self._message_bytes, code=1009)
+                raise self._too_large()
             end = body + size
             if end > len(data):
                 if not self._is_text(first):
@@ -124,11 +174,11 @@ class FrameReader:
             payload = unmask(data[body - 4 : body], data[body:end])
             self._start = end
             if first == 0x82:
-                return BINARY, payload
+                return BINARY, bytes(payload)
             if first == 0x81:
                 return TEXT, _text(payload)
             if first & 0x08:
-                return first & 0x0F, payload
+                return first & 0x0F, bytes(payload)
             message = self._put_together(first, payload)
             if message is not None:
                 return message
@@ -141,7 +191,7 @@ class FrameReader:
 
     def _is_text(self, first: int) -> bool:
         opcode = first & 0x0F
-        return opcode == TEXT or (opcode == CONTINUATION and self._decoder is not None)
+        return first & 0x4F == TEXT or (opcode == CONTINUATION and self._decoder is not None)
 
     def _take_part(self, first: int, body: int, end: int) -> None:
         """Take what has come of an incomplete frame of text, so that a fault in it is found now.
@@ -151,7 +201,7 @@ class FrameReader:
         """
         data = self._data
         mask, come = data[body - 4 : body], len(data) - body
-        self._add(first & 0x0F, unmask(mask, data[body:]), final=False)
+        self._add(first & 0x0F, self._unmask(mask, data[body:]), final=False)
         turn, missing = come % 4, end - len(data)
         header = (
             bytes((first & 0x80, 0xFF)) + missing.to_bytes(8, "big") + mask[turn:] + mask[:turn]
@@ -165,7 +215,7 @@ class FrameReader:
         opcode, final = first & 0x0F, first & 0x80
         if second < 0x80:
             raise ProtocolError("the frame is not masked")
-        if first & 0x70:
+        if first & 0x70 and not (self._deflate and first & 0x70 == _COMPRESSED and 0 < opcode < 3):
             raise ProtocolError("a reserved bit is set")
         if opcode & 0x08:
             if opcode > PONG:
@@ -180,22 +230,30 @@ class FrameReader:
             raise ProtocolError("a message began inside another")
         elif not opcode and self._buffer is None:
             raise ProtocolError("a fragment of no message")
+        elif first & _COMPRESSED:
+            # What cannot be compressed becomes a little larger by the attempt.
+            self._room += self._message_bytes // 1000 + 64
 
-    def _put_together(self, first: int, payload: bytes) -> tuple[int, Message] | None:
+    def _put_together(self, first: int, payload: bytes | bytearray) -> tuple[int, Message] | None:
         """Add a fragment; the whole message if it was the last one."""
         if self._count >= self._fragments:
             raise LimitExceeded("fragments", self._fragments, code=1009)
         self._count += 1
         final = bool(first & 0x80)
-        buffer = self._add(first & 0x0F, payload, final)
+        if first & _COMPRESSED:
+            self._compressed = first & 0x0F
+        buffer = self._add(BINARY if self._compressed else first & 0x0F, payload, final)
         if not final:
             return None
-        text = self._decoder is not None
-        self._buffer, self._decoder = None, None
+        text, compressed = self._decoder is not None, self._compressed
+        self._buffer, self._decoder, self._compressed = None, None, 0
         self._room, self._count = self._message_bytes, 0
+        if compressed:
+            data = self._inflate(buffer)
+            return (TEXT, _text(data)) if compressed == TEXT else (BINARY, data)
         return (TEXT, buffer.decode()) if text else (BINARY, bytes(buffer))
 
-    def _add(self, opcode: int, payload: bytes, final: bool) -> bytearray:
+    def _add(self, opcode: int, payload: bytes | bytearray, final: bool) -> bytearray:
         """Add to the message that is coming, or begin one; all that has come of it."""
         buffer = self._buffer
         if buffer is None:
@@ -210,8 +268,22 @@ class FrameReader:
         self._room -= len(payload)
         return buffer
 
+    def _inflate(self, data: bytearray) -> bytes:
+        """A compressed message (RFC 7692 section 7.2.2)."""
+        data += b"\x00\x00\xff\xff"
+        try:
+            inflated = zlib.decompressobj(-15).decompress(data, self._message_bytes + 1)
+        except zlib.error:
+            raise ProtocolError("a message cannot be inflated", code=1007) from None
+        if len(inflated) > self._message_bytes:
+            raise self._too_large()
+        return inflated
 
-def _text(payload: bytes) -> str:
+    def _too_large(self) -> LimitExceeded:
+        return LimitExceeded("message_bytes", self._message_bytes, code=1009)
+
+
+def _text(payload: bytes | bytearray) -> str:
     try:
         return payload.decode()
     except UnicodeDecodeError:

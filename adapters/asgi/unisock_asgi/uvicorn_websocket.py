@@ -1,0 +1,128 @@
+"""uvicorn's WebSockets, with the limits of unisock and what its applications cannot ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from unisock import Close
+from unisock.abc import Gateway
+from unisock.limits import Limits
+from unisock.messages import printable
+
+from .scope import Event
+from .uvicorn_http import quiet_log
+from .wire import EXTENSION, Wire
+
+__all__ = ["UvicornWebSocket"]
+
+CONTROL_FRAME = 125
+"""The library counts the control frames between fragments (RFC 6455 section 5.5) as if they were
+part of the message."""
+
+
+class UvicornWebSocket(WebSocketsSansIOProtocol):
+    """One client's connection from the opening handshake on.
+
+    :cvar gateway: the server, in a subclass of this class
+    """
+
+    gateway: Gateway
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.logger = quiet_log
+        self.conn = self._rules = _Bounded(logger=quiet_log)
+        self.close_timeout = self.gateway.limits.close_seconds
+        self.wire = _WebSocketWire(self)
+        self.fragments = self.gateway.limits.fragments
+        self._early = b""
+        self.limit(self.gateway.limits)
+
+    def limit(self, limits: Limits) -> None:
+        """Hold the client to these limits from now on."""
+        self.fragments = limits.fragments
+        self.close_timeout = limits.close_seconds
+        self._rules.message_bytes = limits.message_bytes
+        self.conn.max_message_size = limits.message_bytes + CONTROL_FRAME
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.wire.gone.set()
+
+    def data_received(self, data: bytes) -> None:
+        if self.handshake_initiated and not self.handshake_complete:
+            # It sends before it may. To understand it now would be to answer it too early.
+            self._early += data
+            self.transport.pause_reading()
+        else:
+            super().data_received(data)
+
+    async def send(self, message: Any) -> None:
+        event: Event = message
+        await super().send(message)
+        if event["type"] == "websocket.accept" and self._early:
+            early, self._early = self._early, b""
+            self.transport.resume_reading()
+            self.data_received(early)
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.handshake_complete:  # else the request was in no good order
+            scope: Any = self.scope
+            scope["extensions"] = {**(scope.get("extensions") or {}), EXTENSION: self.wire}
+
+    def handle_cont(self, event: Frame) -> None:
+        if len(self.frames) >= self.fragments:
+            limit = f"over the limit fragments = {self.fragments}"
+            self.conn.fail(CloseCode.MESSAGE_TOO_BIG, limit)
+            self.handle_parser_exception()
+        else:
+            super().handle_cont(event)
+
+    def handle_parser_exception(self) -> None:
+        """The client broke the rules: tell it which, and hear no more of it."""
+        sent = self.conn.close_sent
+        if self.close_sent or sent is None:
+            return
+        self.close_sent = True
+        self.wire.fault = Close(int(sent.code), printable(sent.reason))
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": int(sent.code)})
+        transport = self.transport
+        transport.write(b"".join(self.conn.data_to_send()))
+        if not transport.can_write_eof():
+            transport.close()
+            return
+        # Closing with unread bytes would reset the connection, and could cost the client the close
+        # frame. It hangs up when it sees the end.
+        transport.write_eof()
+        transport.resume_reading()
+        self.read_paused = False
+        self.close_timer = self.loop.call_later(self.close_timeout, transport.abort)
+
+
+class _Bounded(ServerProtocol):
+    """The rules of RFC 6455, with errors that name the limits of unisock."""
+
+    message_bytes = 0
+
+    def fail(self, code: CloseCode | int, reason: str = "") -> None:
+        if code == CloseCode.MESSAGE_TOO_BIG and not reason.startswith("over the limit"):
+            reason = f"over the limit message_bytes = {self.message_bytes}"
+        super().fail(code, reason)
+
+
+class _WebSocketWire(Wire):
+    def __init__(self, protocol: UvicornWebSocket) -> None:
+        super().__init__()
+        self._protocol = protocol
+
+    def cut(self) -> None:
+        self._protocol.transport.abort()
+
+    def bound(self, limits: Limits) -> None:
+        self._protocol.limit(limits)

@@ -1,0 +1,16 @@
+"""The shipped conformance suite, on this adapter: on uvloop, and on the loop of the library."""
+
+from typing import Any
+
+from unisock.testing.adapters import AdapterSuite
+
+UVLOOP: Any = ("asyncio", {"use_uvloop": True})
+
+
+class TestOnAsyncio(AdapterSuite):
+    adapter = "picows"
+
+
+class TestOnUvloop(AdapterSuite):
+    adapter = "picows"
+    backends = (UVLOOP,)

@@ -1,0 +1,311 @@
+"""WebSockets whose frames picows reads: what it leaves to its user, and how writes are gathered."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import anyio
+import pytest
+from anyio.abc import ByteStream
+
+from unisock import Message, Origin, Spark
+from unisock.testing.conformance.base import Watch, eventually
+from unisock.testing.websocket import frame
+from unisock.testing.wire import read_all
+from unisock_picows.connection import LARGE, MANY, PicowsConnection
+from unisock_picows.parser import CALM, free
+
+pytestmark = pytest.mark.anyio
+
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+
+
+def close_of(data: bytes) -> tuple[int, str]:
+    """Code and reason of the close frame with which these bytes end."""
+    assert data[:1] == b"\x88", data
+    assert len(data) == 2 + data[1]
+    return int.from_bytes(data[2:4], "big"), data[4:].decode()
+
+
+def connection_of(spark: Spark) -> PicowsConnection:
+    connection = spark.connection
+    assert isinstance(connection, PicowsConnection)
+    return connection
+
+
+def spy(spark: Spark) -> list[bytes]:
+    """What is written to a client from now on, write by write."""
+    connection = connection_of(spark)
+    written: list[bytes] = []
+    put_out = connection.put_out
+
+    def note(data: bytes) -> None:
+        written.append(data)
+        put_out(data)
+
+    connection.put_out = note
+    return written
+
+
+async def exactly(stream: ByteStream, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        data += await stream.receive(size - len(data))
+    return data
+
+
+FAULTS = {
+    **{
+        f"close {code}": (frame(CLOSE, struct.pack("!H", code)), 1002, "close code")
+        for code in (0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535)
+    },
+    "half a close code": (frame(CLOSE, b"\x03"), 1002, "close code"),
+    "close reason": (frame(CLOSE, b"\x03\xe8\xff"), 1007, "UTF-8"),
+    "text": (frame(TEXT, b"\xff"), 1007, "UTF-8"),
+    "a surrogate": (frame(TEXT, b"\xed\xa0\x80"), 1007, "UTF-8"),
+    "no mask": (frame(TEXT, b"x", mask=False), 1002, "masked"),
+    **{
+        f"reserved bit {bit}": (frame(kind, b"x", reserved=bit), 1002, "reserved bit")
+        for bit in (1, 2, 4)
+        for kind in (TEXT, PING)
+    },
+    "reserved bit on a fragment": (
+        frame(TEXT, b"x", fin=False) + frame(0, b"x", reserved=4),
+        1002,
+        "reserved bit",
+    ),
+    "opcode 3": (frame(3, b"x"), 1002, "opcode"),
+    "opcode 11": (frame(11, b"x"), 1002, "opcode"),
+    "a ping in fragments": (frame(PING, fin=False), 1002, "fragmented"),
+    "a long ping": (frame(PING, b"x" * 126), 1002, "125"),
+    "a fragment of nothing": (frame(0, b"x"), 1002, "no message"),
+    "a message in a message": (
+        frame(TEXT, b"x", fin=False) + frame(TEXT, b"y"),
+        1002,
+        "inside another",
+    ),
+    "too long": (frame(TEXT, b"x" * 1001), 1009, "message_bytes = 1000"),
+    "too long in fragments": (
+        frame(BINARY, b"x" * 600, fin=False) + frame(0, b"x" * 600, fin=False),
+        1009,
+        "message_bytes = 1000",
+    ),
+    "too many fragments": (
+        frame(TEXT, b"x", fin=False) + frame(0, b"x", fin=False) * 9,
+        1009,
+        "fragments = 9",
+    ),
+    "a fragment that is no UTF-8": (
+        frame(TEXT, b"\xc3", fin=False) + frame(0, b"("),
+        1007,
+        "UTF-8",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "code", "reason"), FAULTS.values(), ids=FAULTS)
+async def test_what_picows_leaves_to_its_user_has_a_code_and_a_reason(
+    kit: Any, data: bytes, code: int, reason: str
+) -> None:
+    server, echo = kit.echoing(limits={"message_bytes": 1000, "fragments": 9})
+    async with kit.serving(server) as live, await kit.open(live) as stream:
+        await stream.send(frame(TEXT, b"first") + data + frame(TEXT, b"never"))
+        answer = await read_all(stream)
+        # What came before the fault is answered before it.
+        assert answer.startswith(b"\x81\x05first\x88")
+        told = close_of(answer[7:])
+        assert told[0] == code
+        assert reason in told[1]
+        await stream.aclose()
+        close = await echo.end()
+        assert (close.code, close.origin) == (code, Origin.LOCAL)
+    assert echo.heard == ["first"]
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1003, 1007, 1014, 3000, 4999])
+async def test_a_close_is_answered_to_the_letter(kit: Any, code: int) -> None:
+    server, echo = kit.echoing()
+    async with kit.serving(server) as live, await kit.open(live) as stream:
+        payload = code.to_bytes(2, "big")
+        await stream.send(frame(TEXT, b"last", fin=False) + frame(CLOSE, payload + b"why"))
+        assert await read_all(stream) == b"\x88\x02" + payload
+        close = await echo.end()
+        assert (close.code, close.reason, close.origin) == (code, "why", Origin.PEER)
+
+
+async def test_an_empty_close_is_answered_by_an_empty_close(kit: Any) -> None:
+    server, echo = kit.echoing()
+    async with kit.serving(server) as live, await kit.open(live) as stream:
+        await stream.send(frame(CLOSE) + frame(CLOSE) + frame(TEXT, b"too late"))
+        assert await read_all(stream) == b"\x88\x00"
+        assert (await echo.end()).code == 1005
+    assert echo.heard == []
+
+
+async def test_text_may_be_split_amid_a_character_and_between_pings(kit: Any) -> None:
+    server, echo = kit.echoing()
+    euro = "€".encode()
+    async with kit.serving(server) as live, await kit.open(live) as stream:
+        await stream.send(
+            frame(TEXT, euro[:1], fin=False)
+            + frame(PING, b"1")
+            + frame(0, fin=False)
+            + frame(0, euro[1:])
+            + frame(BINARY, b"\xff", fin=False)
+            + frame(0, b"\xfe")
+        )
+        assert await exactly(stream, 12) == b"\x8a\x011\x81\x03" + euro + b"\x82\x02\xff\xfe"
+    assert echo.heard == ["€", b"\xff\xfe"]
+
+
+async def test_replies_to_one_read_leave_in_one_write(kit: Any) -> None:
+    server, echo = kit.echoing()
+    async with kit.serving(server) as live, await kit.open(live) as stream:
+        written = spy(await echo.spark())
+        await stream.send(b"".join(frame(TEXT, b"%d" % n) for n in range(10)) + frame(PING, b"p"))
+        expected = b"".join(b"\x81\x01%d" % n for n in range(10)) + b"\x8a\x01p"
+        assert await exactly(stream, len(expected)) == expected
+        assert written == [expected]
+
+
+async def test_what_is_gathered_is_bounded(kit: Any) -> None:
+    server, echo = kit.echoing()
+    async with kit.serving(server) as live, await kit.open(live) as stream:
+        written = spy(await echo.spark())
+        sent = [b"s" * 10] * (MANY + 5) + [b"l" * (LARGE + 1)] * 2
+        await stream.send(b"".join(frame(BINARY, payload) for payload in sent))
+        size = 12 * (MANY + 5) + 2 * (LARGE + 5)
+        assert await exactly(stream, size) == b"".join(written)
+        assert max(map(len, written)) <= (MANY + 1) * (LARGE + 10)
+        assert len(written) >= 3
+
+
+async def test_a_message_of_its_own_accord_leaves_at_once(kit: Any) -> None:
+    server, echo = kit.echoing()
+    async with kit.serving(server) as live, await kit.open(live) as stream:
+        spark = await echo.spark()
+        written = spy(spark)
+        spark.send_nowait("one")
+        assert written == [b"\x81\x03one"]
+        spark.send_nowait("two")
+        assert await exactly(stream, 10) == b"\x81\x03one\x81\x03two"
+
+
+async def test_a_broadcast_is_framed_once(kit: Any) -> None:
+    server, echo = kit.echoing()
+    async with (
+        kit.serving(server) as live,
+        await kit.open(live) as one,
+        await kit.open(live) as two,
+    ):
+        written = [spy(spark) for spark in (await echo.spark(), await echo.spark(1))]
+        server.everyone.send_nowait("all")
+        assert written[0][0] is written[1][0]
+        assert await exactly(one, 5) == await exactly(two, 5) == b"\x81\x03all"
+
+
+async def test_what_comes_right_behind_the_handshake_is_not_lost(kit: Any) -> None:
+    server, echo = kit.echoing()
+    release = anyio.Event()
+    server.authorize(lambda handshake: _wait(release))
+    messages = [b"%d" % number * 30_000 for number in range(8)]
+    async with kit.serving(server) as live, await live.place.dial() as stream:
+        data = b"".join(frame(BINARY, message) for message in messages)
+        await stream.send(kit.handshake() + data[:100_000])
+        async with anyio.create_task_group() as group:
+            group.start_soon(stream.send, data[100_000:])
+            release.set()
+            assert b" 101 " in await kit.head(stream)
+            for message in messages:
+                assert (await exactly(stream, len(message) + 4))[4:] == message
+    assert echo.heard == messages
+
+
+async def _wait(event: anyio.Event) -> bool:
+    await event.wait()
+    return True
+
+
+@pytest.mark.parametrize("end", ["close", "fault", "unmasked"])
+async def test_a_busy_handler_gets_all_that_came_before_the_end(kit: Any, end: str) -> None:
+    """Messages that were read already are held back, in order, and the end stays behind them."""
+    server = kit.make(limits={"inbox_messages": 4})
+    watch = Watch(server)
+    release = anyio.Event()
+    heard: list[Message] = []
+
+    @server.on_message
+    async def work(spark: Spark, message: Message) -> None:
+        await release.wait()
+        heard.append(message)
+        watch.changed()
+
+    last = {
+        "close": frame(CLOSE, b"\x03\xe8"),
+        "fault": frame(TEXT, b"\xff"),
+        "unmasked": frame(TEXT, b"x", mask=False),
+    }[end]
+    sent = [str(number) for number in range(200)]
+    async with kit.serving(server) as live, await kit.open(live) as stream:
+        spark = await watch.spark()
+        data = b"".join(frame(TEXT, number.encode()) for number in sent)
+        await stream.send(data + frame(PING, b"p") + last)
+        await eventually(lambda: not connection_of(spark).plain)
+        release.set()
+        answer = await read_all(stream)
+        assert answer.startswith(b"\x8a\x01p\x88")
+        await stream.aclose()
+        close = await watch.end()
+        assert close.code == {"close": 1000, "fault": 1007, "unmasked": 1002}[end]
+        await watch.until(lambda: end != "close" or heard == sent)
+    assert heard == sent[: len(heard)]
+
+
+async def test_of_many_pings_that_are_not_read_the_latest_is_answered(kit: Any) -> None:
+    server = kit.make()
+    watch = Watch(server)
+
+    @server.on_message
+    def flood(spark: Spark, message: Message) -> None:
+        while spark.send_nowait(b"x" * 100_000).name == "SENT":
+            pass
+
+    async with kit.serving(server) as live, await kit.open(live) as stream:
+        await stream.send(frame(TEXT, b"go"))
+        spark = await watch.spark()
+        connection = connection_of(spark)
+        await eventually(lambda: connection.backlog > 0)
+        await stream.send(b"".join(frame(PING, b"%03d" % number) for number in range(500)))
+        await stream.send(frame(CLOSE, b"\x03\xe8"))
+        answer = await read_all(stream)
+    assert answer.count(b"\x8a\x03") <= 1
+    assert close_of(answer[-4:]) == (1000, "")
+
+
+async def test_an_idle_client_gives_back_the_buffer_of_a_large_message(kit: Any) -> None:
+    server, echo = kit.echoing(heartbeat={"interval": 0.1, "timeout": 10})
+    async with kit.serving(server) as live:
+        peer = await live.connect()
+        spark = await echo.spark()
+        message = b"x" * 500_000
+        await peer.send(message)
+        assert await peer.receive() == message
+        transport: Any = connection_of(spark)._transport
+        assert len(free(transport.get_protocol())) > CALM
+        await eventually(lambda: len(free(transport.get_protocol())) <= CALM)
+        await peer.send("still here")
+        assert await peer.receive() == "still here"
+
+
+async def test_parts_of_a_large_frame_are_life(kit: Any) -> None:
+    """In the middle of a frame nobody can answer a ping (RFC 6455 section 5.4)."""
+    server, echo = kit.echoing(heartbeat={"interval": 0.2, "timeout": 0.3})
+    async with kit.serving(server) as live, await kit.open(live) as stream:
+        spark = await echo.spark()
+        data = frame(BINARY, b"x" * 100)
+        for at in range(0, len(data), 4):
+            await stream.send(data[at : at + 4])
+            await anyio.sleep(0.05)  # a slow client's pace, which waits for nothing
+        await echo.until(lambda: echo.heard == [b"x" * 100])
+        assert spark.closed is None

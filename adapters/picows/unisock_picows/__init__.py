@@ -1,0 +1,5 @@
+"""The unisock adapter for picows and httptools: HTTP and the fastest WebSockets, on one port."""
+
+from .adapter import PicowsAdapter
+
+__all__ = ["PicowsAdapter"]

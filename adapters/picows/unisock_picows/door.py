@@ -1,0 +1,165 @@
+"""What all clients of a server share: how they get in, and who is there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import aiofastnet
+
+from unisock.abc import Gateway, Listener
+from unisock.sockets import address_of
+
+from .options import Options
+
+__all__ = ["Client", "Door", "Doors"]
+
+ACCEPTS = 64
+"""Clients that are accepted at once, before those who are there get their turn."""
+REST_SECONDS = 1.0
+"""How long nobody is accepted when the system has no more files."""
+TLS_BUFFER_BYTES = 32_768
+"""Each of the two buffers of a TLS connection."""
+
+log = logging.getLogger("unisock")
+
+
+class Client(ABC):
+    """Whoever is there."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Cut it off; it calls `Door.discard` when it is gone."""
+
+
+class Door:
+    """All clients of one server."""
+
+    def __init__(self, gateway: Gateway, options: Options) -> None:
+        self.gateway = gateway
+        self.options = options
+        self.secure = gateway.ssl_context is not None
+        self._clients: set[Client] = set()
+        # Those between requests or in the middle of one's head, the one for longest first.
+        self._waiting: dict[Client, None] = {}
+        self._empty = asyncio.Event()
+        self.closed = False
+
+    def add(self, client: Client) -> None:
+        """A new client."""
+        self._clients.add(client)
+
+    def discard(self, client: Client) -> None:
+        """A client is gone, or became another."""
+        self._clients.discard(client)
+        self._waiting.pop(client, None)
+        if not self._clients:
+            self._empty.set()
+
+    def expect(self, client: Client) -> None:
+        """A request is expected of this client; perhaps another has to give way."""
+        self._waiting[client] = None
+        if len(self._waiting) > self.options.handshakes:
+            most = self.options.handshakes
+            log.info("a client was cut off: over the option handshakes = %d", most)
+            longest = next(iter(self._waiting))
+            del self._waiting[longest]
+            longest.abort()
+
+    def heard(self, client: Client) -> None:
+        """Its request's head has come."""
+        self._waiting.pop(client, None)
+
+    async def abort(self) -> None:
+        """Cut off all clients, and wait until they are gone."""
+        self.closed = True
+        for client in [*self._clients]:
+            client.abort()
+        while self._clients:
+            self._empty.clear()
+            await self._empty.wait()
+
+
+class Doors(Listener):
+    """Open ports.
+
+    aiofastnet could accept by itself; but it would cut the configured backlog short, and go round
+    in circles when there are no more files.
+
+    :param make_client: a protocol for a client's transport
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        make_client: Callable[[], asyncio.Protocol],
+    ) -> None:
+        self._gateway = gateway
+        self._make_client = make_client
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sockets = gateway.sockets()
+        self.addresses = tuple(address_of(bound) for bound in self._sockets)
+        for bound in self._sockets:
+            self._open(bound)
+
+    def close(self) -> None:
+        sockets, self._sockets = self._sockets, []
+        for bound in sockets:
+            self._loop.remove_reader(bound)
+            bound.close()
+
+    async def stop(self) -> None:
+        """Close, and turn away those who are not in yet."""
+        self.close()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _open(self, bound: socket.socket) -> None:
+        if bound in self._sockets:
+            self._loop.add_reader(bound, self._accept, bound)
+
+    def _accept(self, bound: socket.socket) -> None:
+        for _ in range(ACCEPTS):
+            try:
+                accepted, _ = bound.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                log.error("no client is accepted for %g s: %s", REST_SECONDS, error)
+                self._loop.remove_reader(bound)
+                self._loop.call_later(REST_SECONDS, self._open, bound)
+                return
+            task = self._loop.create_task(self._let_in(accepted))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _let_in(self, accepted: socket.socket) -> None:
+        context, limits = self._gateway.ssl_context, self._gateway.limits
+        try:
+            if context is None:
+                await aiofastnet.connect_accepted_socket(self._loop, self._make_client, accepted)
+            else:
+                await aiofastnet.connect_accepted_socket(
+                    self._loop,
+                    self._make_client,
+                    accepted,
+                    ssl=context,
+                    ssl_handshake_timeout=limits.handshake_seconds,
+                    ssl_shutdown_timeout=limits.close_seconds,
+                    ssl_incoming_bio_size=TLS_BUFFER_BYTES,
+                    ssl_outgoing_bio_size=TLS_BUFFER_BYTES,
+                )
+        except (OSError, ssl.CertificateError):
+            accepted.close()  # no TLS, no common cipher, gone away, too slow
+        except Exception:
+            accepted.close()
+            log.exception("exception while a client was let in")
