@@ -105,6 +105,80 @@ async def bare_sockjs_tornado() -> None:
     await _tornado(tornado.web.Application(routes))
 
 
+async def bare_aiohttp() -> None:
+    from aiohttp import web
+
+    listeners: set[web.WebSocketResponse] = set()
+
+    async def echo(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(compress=False)
+        await socket.prepare(request)
+        async for message in socket:
+            await socket.send_str(message.data)
+        return socket
+
+    async def broadcast(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(compress=False)
+        await socket.prepare(request)
+        listeners.add(socket)
+        try:
+            async for message in socket:
+                for listener in listeners:
+                    await listener.send_str(message.data)
+        finally:
+            listeners.remove(socket)
+        return socket
+
+    application = web.Application()
+    application.router.add_get("/echo", echo)
+    application.router.add_get("/broadcast", broadcast)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    bound = listen()
+    await web.SockSite(runner, bound).start()
+    announce(bound.getsockname()[1])
+    await asyncio.Event().wait()
+
+
+async def bare_picows() -> None:
+    from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_create_server
+
+    listeners: set[WSTransport] = set()
+
+    class Echo(WSListener):
+        def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+            if frame.msg_type is WSMsgType.TEXT:
+                transport.send(WSMsgType.TEXT, frame.get_payload_as_bytes())
+            elif frame.msg_type is WSMsgType.CLOSE:
+                transport.send_close(frame.get_close_code())
+                transport.disconnect()
+
+    class Broadcast(WSListener):
+        def on_ws_connected(self, transport: WSTransport) -> None:
+            listeners.add(transport)
+
+        def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+            if frame.msg_type is WSMsgType.TEXT:
+                message = frame.get_payload_as_bytes()
+                for listener in listeners:
+                    listener.send(WSMsgType.TEXT, message)
+            elif frame.msg_type is WSMsgType.CLOSE:
+                transport.send_close(frame.get_close_code())
+                transport.disconnect()
+
+        def on_ws_disconnected(self, transport: WSTransport) -> None:
+            listeners.remove(transport)
+
+    bound = listen()
+    server = await ws_create_server(
+        lambda request: Echo() if request.path == b"/echo" else Broadcast(),
+        sock=bound,
+        backlog=4096,
+    )
+    announce(bound.getsockname()[1])
+    await server.serve_forever()
+
+
 async def _tornado(application: Any) -> None:
     import tornado.httpserver
 
@@ -126,13 +200,17 @@ async def with_unisock(adapter: str) -> None:
 BARE: dict[str, Callable[[], Awaitable[None]]] = {
     "websockets": bare_websockets,
     "tornado": bare_tornado,
+    "aiohttp": bare_aiohttp,
     "sockjs-tornado": bare_sockjs_tornado,
+    "picows": bare_picows,
 }
 
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
     kind, adapter = sys.argv[1:]
+    # picows by itself is at its best on uvloop; so both are on it.
+    loop = {"use_uvloop": adapter == "picows"}
     if kind == "bare":
-        anyio.run(BARE[adapter])
+        anyio.run(BARE[adapter], backend_options=loop)
     else:
-        anyio.run(with_unisock, adapter)
+        anyio.run(with_unisock, adapter, backend_options=loop)

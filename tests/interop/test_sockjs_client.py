@@ -1,4 +1,4 @@
-"""The real sockjs-client, in Node and in Chromium, on each of its transports.
+"""The real sockjs-client, in Node and in Chromium, on each of its transports, against each server.
 
 Its remaining two, xdr-streaming and xdr-polling, need the `XDomainRequest` of Internet Explorer 8.
 """
@@ -16,6 +16,7 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
 from unisock import Close, Handshake, Hub, Origin, Server, Spark
+from unisock.registry import installed
 from unisock.testing.running import Running
 
 pytestmark = pytest.mark.anyio
@@ -46,6 +47,14 @@ NASTY = [
 ]
 NUMBERS = [str(number) for number in range(200)]
 
+LIBRARY = "sockjs-tornado"
+"""The adapter that brings SockJS itself; on all others it is the protocol ``sockjs``."""
+HOSTS = [
+    name
+    for name in (LIBRARY, "tornado", "aiohttp", "asgi", "picows")
+    if name in installed("adapter")
+]
+
 Seen = dict[str, Any]
 Visit = Callable[..., Awaitable[Seen]]
 
@@ -53,21 +62,16 @@ Visit = Callable[..., Awaitable[Seen]]
 class Application:
     """Echo, broadcast, an endpoint that closes and one that lets nobody in."""
 
-    def __init__(self) -> None:
-        self.server = Server(
-            folder=None,
-            adapter="sockjs-tornado",
-            options={
-                "sockjs-tornado": {
-                    "htmlfile": True,
-                    "jsonp": True,
-                    "iframe": True,
-                    "sockjs_url": "/sockjs.js",
-                    "disconnect_delay": 1.0,
-                }
-            },
-            limits={"close_seconds": 0.5},
-        )
+    def __init__(self, host: str) -> None:
+        options = {"htmlfile": True, "jsonp": True, "iframe": True, "sockjs_url": "/sockjs.js"}
+        if host == LIBRARY:
+            settings: dict[str, Any] = {"options": {host: {**options, "disconnect_delay": 1.0}}}
+            self.endpoint: dict[str, Any] = {}
+        else:
+            settings = {}
+            own = {**options, "disconnect_delay": 1000}
+            self.endpoint = {"protocol": "sockjs", "options": own}
+        self.server = Server(folder=None, adapter=host, limits={"close_seconds": 0.5}, **settings)
         self.ends: list[Close] = []
         self.transports: list[str] = []
         self._ended = anyio.Event()
@@ -80,10 +84,10 @@ class Application:
         )
 
     def _declare(self) -> None:
-        echo = self.server.endpoint("/echo", codec="raw")
-        broadcast = self.server.endpoint("/broadcast", codec="raw")
-        closing = self.server.endpoint("/closing", codec="raw")
-        members = self.server.endpoint("/members", codec="raw")
+        echo = self.server.endpoint("/echo", codec="raw", **self.endpoint)
+        broadcast = self.server.endpoint("/broadcast", codec="raw", **self.endpoint)
+        closing = self.server.endpoint("/closing", codec="raw", **self.endpoint)
+        members = self.server.endpoint("/members", codec="raw", **self.endpoint)
 
         @echo.on_open
         def enter(spark: Spark) -> None:
@@ -160,11 +164,11 @@ async def chromium(anyio_backend: str) -> AsyncGenerator[Browser]:
         await browser.close()
 
 
-@pytest.fixture
-def application() -> Application:
+@pytest.fixture(params=HOSTS)
+def application(request: pytest.FixtureRequest) -> Application:
     if not CLIENT.exists():
         pytest.skip("no sockjs-client: run npm ci in tests/interop")
-    return Application()
+    return Application(request.param)
 
 
 @pytest.fixture

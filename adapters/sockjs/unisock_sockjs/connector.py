@@ -1,0 +1,105 @@
+"""The client's side: ``connect("sockjs+http://…")``."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import msgspec
+
+from unisock.abc import Call, Connector, Gate
+from unisock.connection import LOST
+from unisock.errors import ConfigError, HandshakeRejected, NotInstalled, ProtocolError
+from unisock.options import read_options
+from unisock.registry import look_up
+
+from .client_session import Carrying, refused
+
+__all__ = ["ConnectorOptions", "SockjsConnector"]
+
+KNOWN = ("websocket", "xhr-streaming")
+_FINAL = frozenset({401, 403, 408, 429, 503})
+"""HTTP statuses that say something of this client, and not of WebSockets."""
+
+
+class ConnectorOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What can be told in ``connect(…, options={…})``."""
+
+    transports: tuple[str, ...] = KNOWN
+    """What to try, in this order: ``websocket``, ``xhr-streaming``."""
+
+    def __post_init__(self) -> None:
+        if not self.transports or not set(self.transports) <= set(KNOWN):
+            raise ValueError(f"transports: there are {' and '.join(KNOWN)}")
+
+
+class SockjsConnector(Connector):
+    """Opens SockJS sessions, on asyncio and trio: over a WebSocket, and where that is not let
+    through, by a streaming response and POSTs.
+
+    :raises ConfigError: an option is unknown or of the wrong kind; see `ConnectorOptions`
+    """
+
+    name = "sockjs"
+
+    def __init__(self, options: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        (read,) = read_options("options", options or {}, ConnectorOptions)
+        assert isinstance(read, ConnectorOptions)
+        self._transports = read.transports
+
+    async def connect(self, call: Call, gate: Gate) -> None:
+        last: Exception | None = None
+        for transport in self._transports:
+            here = _with_session(call)
+            try:
+                if transport == "websocket":
+                    await _connect_socket(here, gate)
+                else:
+                    await _connect_stream(here, gate, last)
+                return
+            except (HandshakeRejected, ProtocolError, NotInstalled, OSError) as error:
+                last = error
+                if isinstance(error, HandshakeRejected) and error.status in _FINAL:
+                    break
+        assert last is not None
+        raise last
+
+
+async def _connect_socket(call: Call, gate: Gate) -> None:
+    resource, question, query = call.url.resource.partition("?")
+    resource = f"{resource}/websocket{question}{query}"
+    carrying = Carrying(gate)
+    connector: Connector = look_up("connector", "websocket")()
+    await connector.connect(
+        msgspec.structs.replace(call, url=msgspec.structs.replace(call.url, resource=resource)),
+        carrying,
+    )
+    session = carrying.session
+    assert session is not None
+    try:
+        await session.changed.wait()
+    except BaseException:
+        session.below.fail(LOST)
+        raise
+    if not session.opened:
+        assert session.closed is not None
+        raise refused(session.closed)
+
+
+async def _connect_stream(call: Call, gate: Gate, last: Exception | None) -> None:
+    try:
+        from .client_stream import open_stream  # httpx need not be installed
+    except ImportError as error:
+        raise last or ConfigError(
+            "SockJS without WebSocket needs: pip install 'unisock-sockjs[client]'", key="connector"
+        ) from error
+    await open_stream(call, gate)
+
+
+def _with_session(call: Call) -> Call:
+    """The call at the URL of a new session of the client's making."""
+    path, question, query = call.url.resource.partition("?")
+    session = f"{secrets.randbelow(1000):03}/{secrets.token_urlsafe(16)}"
+    resource = f"{path.rstrip('/')}/{session}{question}{query}"
+    return msgspec.structs.replace(call, url=msgspec.structs.replace(call.url, resource=resource))
