@@ -20,7 +20,7 @@ FLOORS = """
     errors | limits | timers | capabilities
     messages
     handshake | framing | codecs | url
-    exchange | config | options
+    exchange | config | options | frames
     abc | registry | assets | sockets | bytestream | envelope
     connection | pipeline | lane | plain_channels | websocket | runtime | launch
     recipient | memory | plain | handlers | reconnecting | dialing

@@ -25,6 +25,9 @@ ADAPTERS = [
     ("websockets", "asyncio"),
     ("websockets", "trio"),
     ("tornado", "asyncio"),
+    ("asgi", "asyncio"),
+    ("aiohttp", "asyncio"),
+    ("picows", "asyncio"),
     ("sockjs-tornado", "asyncio"),
 ]
 PATIENCE = 10

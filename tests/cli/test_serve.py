@@ -38,7 +38,7 @@ def ask(url: str, question: str = "1") -> str:
         return str(client.recv(timeout=10))
 
 
-@pytest.mark.parametrize("adapter", ["websockets", "tornado"])
+@pytest.mark.parametrize("adapter", ["websockets", "tornado", "asgi"])
 @pytest.mark.parametrize("target", ["app", "app:server", "app.py"])
 def test_it_serves_what_it_is_pointed_at(start: Any, app: Path, target: str, adapter: str) -> None:
     process = start("serve", target, "--adapter", adapter, "--port", "0")
@@ -175,7 +175,7 @@ class TestReload:
 
 
 class TestDemo:
-    @pytest.mark.parametrize("adapter", ["websockets", "tornado", "sockjs-tornado"])
+    @pytest.mark.parametrize("adapter", ["websockets", "tornado", "asgi", "sockjs-tornado"])
     def test_it_serves_the_chat_and_says_where(self, start: Any, adapter: str) -> None:
         process = start("demo", "--adapter", adapter, "--port", "0")
         url = process.says(r"the chat is at (\S+)/ – open it in two windows")[1]

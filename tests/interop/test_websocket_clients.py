@@ -13,7 +13,14 @@ import pytest
 
 HERE = Path(__file__).parent
 CLIENTS = ["ws", "faye-websocket", "websocket"]
-SERVERS = [("websockets", "asyncio"), ("websockets", "trio"), ("tornado", "asyncio")]
+SERVERS = [
+    ("websockets", "asyncio"),
+    ("websockets", "trio"),
+    ("tornado", "asyncio"),
+    ("asgi", "asyncio"),
+    ("aiohttp", "asyncio"),
+    ("picows", "asyncio"),
+]
 
 
 @pytest.fixture(scope="module", params=SERVERS, ids="-".join)
