@@ -143,7 +143,11 @@ def test_a_fault_is_found_before_the_rest_comes() -> None:
     assert code_of(b"\x89\xfe") == 1002, "long ping"
 
 
-@pytest.mark.parametrize("begun", [b"", frame(TEXT, "κό".encode()[:3], fin=False)])
+@pytest.mark.parametrize(
+    "begun",
+    [b"", frame(TEXT, "κό".encode()[:3], fin=False)],
+    ids=["in one frame", "in the second fragment"],
+)
 def test_what_is_no_text_is_found_before_its_frame_is_whole(begun: bytes) -> None:
     text = "σμε".encode() if not begun else "ό".encode()[1:] + "σμε".encode()
     whole = frame(0 if begun else TEXT, text + b"\xf4\x90\x80\x80edited")
@@ -270,6 +274,7 @@ def test_with_compression_plain_messages_stay_plain() -> None:
         frame(PING, squeeze(b"x"), reserved=4),
         frame(TEXT, squeeze(b"x"), fin=False, reserved=4) + frame(0, b"", reserved=4),
     ],
+    ids=["2", "5", "on a ping", "on a fragment"],
 )
 def test_where_the_bit_of_compression_may_not_be(wire: bytes) -> None:
     with pytest.raises(ProtocolError, match="reserved bit"):

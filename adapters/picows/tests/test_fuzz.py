@@ -128,6 +128,10 @@ def test_requests_never_raise(kit: Any, data: bytes, sizes: list[int]) -> None:
     anyio.run(talk, kit, [(b"", cut(data, sizes))])
 
 
-@pytest.mark.parametrize("data", [b"", b"\x81", frame(1, b"x")[:-1], frame(1, b"x", fin=False)])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x81", frame(1, b"x")[:-1], frame(1, b"x", fin=False)],
+    ids=["nothing", "one byte", "half a frame", "half a message"],
+)
 def test_the_end_in_the_middle_is_an_end(kit: Any, data: bytes) -> None:
     assert anyio.run(talk, kit, [(kit.handshake(), [data])]) == [([], b"")]
