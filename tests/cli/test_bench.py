@@ -4,7 +4,6 @@ import json
 import os
 import pty
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -108,15 +107,13 @@ def ours(start: Any, adapter: str) -> str:
 
 
 @pytest.fixture
-def node_server() -> Iterator[Any]:
+def node_server(node_program: str) -> Iterator[Any]:
     """``node_server("greet")``: the URL of an echo on npm's ws."""
-    node = shutil.which("node")
-    assert node is not None, "node is missing: run `make test`, which brings it"
     running: list[subprocess.Popen[str]] = []
 
     def run(*arguments: str) -> str:
         process = subprocess.Popen(
-            [node, str(Path(__file__).with_name("echo_server.js")), *arguments],
+            [node_program, str(Path(__file__).with_name("echo_server.js")), *arguments],
             env=os.environ | {"NODE_PATH": str(INTEROP / "node_modules")},
             stderr=subprocess.PIPE,
             text=True,
