@@ -164,7 +164,7 @@ async def chromium(anyio_backend: str) -> AsyncGenerator[Browser]:
         await browser.close()
 
 
-@pytest.fixture(params=HOSTS)
+@pytest.fixture
 def application(request: pytest.FixtureRequest) -> Application:
     if not CLIENT.exists():
         pytest.skip("no sockjs-client: run npm ci in tests/interop")
@@ -223,8 +223,18 @@ async def visit(
 
 
 CLIENTS = [*(("node", name) for name in IN_NODE), *(("chromium", name) for name in IN_CHROMIUM)]
+CASES = [
+    (host, client)
+    for host in HOSTS
+    for client in CLIENTS
+    # What the browser's odder transports need of a host is what its common ones need.
+    if host in (LIBRARY, "tornado") or client[0] == "node" or client[1] in IN_NODE[:2]
+]
 everywhere = pytest.mark.parametrize(
-    "visit", CLIENTS, indirect=True, ids=[f"{where}-{name}" for where, name in CLIENTS]
+    ("application", "visit"),
+    CASES,
+    indirect=True,
+    ids=["-".join((host, *client)) for host, client in CASES],
 )
 
 
@@ -269,6 +279,7 @@ async def test_a_refusal_is_seen(application: Application, running: Running, vis
     assert running.gateway.connections == []
 
 
+@pytest.mark.parametrize("application", HOSTS, indirect=True)
 async def test_a_page_of_another_origin_gets_nothing(
     application: Application, running: Running, chromium: Browser
 ) -> None:

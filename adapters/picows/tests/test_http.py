@@ -337,7 +337,7 @@ async def test_without_files_it_rests_and_goes_on(
         # The client's end of the next connection takes the last file.
         highest = max(int(name) for name in os.listdir("/dev/fd"))
         blockers = [os.dup(0) for _ in range(highest + 1 - open_files())]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(*blockers, highest) + 2, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max([*blockers, highest]) + 2, hard))
         try:
             late = await live.place.dial()
             await eventually(lambda: "no client is accepted" in caplog.text)
