@@ -16,6 +16,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """It accepts WebSockets (RFC 6455) for any protocol that asks for one."""
     http: bool = False
     """It carries HTTP exchanges with bodies and streamed responses."""
+    chunk_extensions: bool = False
+    """A request's body may come in chunks with extensions, which are passed over (RFC 9112 section
+    7.1.1)."""
     sessions: tuple[str, ...] = ()
     """Protocols whose sessions it brings itself; such an endpoint needs no `Protocol`."""
     binary: bool = True

@@ -223,13 +223,7 @@ async def visit(
 
 
 CLIENTS = [*(("node", name) for name in IN_NODE), *(("chromium", name) for name in IN_CHROMIUM)]
-CASES = [
-    (host, client)
-    for host in HOSTS
-    for client in CLIENTS
-    # What the browser's odder transports need of a host is what its common ones need.
-    if host in (LIBRARY, "tornado") or client[0] == "node" or client[1] in IN_NODE[:2]
-]
+CASES = [(host, client) for host in HOSTS for client in CLIENTS]
 everywhere = pytest.mark.parametrize(
     ("application", "visit"),
     CASES,

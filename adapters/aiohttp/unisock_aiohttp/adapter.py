@@ -33,7 +33,9 @@ class AiohttpAdapter(Adapter):
     """Serves on aiohttp's HTTP server. `Options` says what can be set."""
 
     name = "aiohttp"
-    capabilities = Capabilities(websocket=True, http=True, compression=True, mount=True)
+    capabilities = Capabilities(
+        websocket=True, http=True, chunk_extensions=True, compression=True, mount=True
+    )
 
     def __init__(self, options: dict[str, Any] | None = None) -> None:
         self.options = read_options(options)

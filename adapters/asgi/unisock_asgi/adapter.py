@@ -25,6 +25,7 @@ class AsgiAdapter(Adapter):
         backends=("asyncio", "trio"),
         websocket=True,
         http=True,
+        chunk_extensions=True,
         ping=False,
         fragments=False,
         mount=True,

@@ -26,7 +26,7 @@ class PicowsAdapter(Adapter):
     """
 
     name = "picows"
-    capabilities = Capabilities(websocket=True, http=True)
+    capabilities = Capabilities(websocket=True, http=True, chunk_extensions=True)
 
     def __init__(self, options: dict[str, Any] | None = None) -> None:
         super().__init__()

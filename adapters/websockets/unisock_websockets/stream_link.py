@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from enum import Enum
 
 import anyio
@@ -102,10 +103,10 @@ class StreamLink(ClientLink):
 
     # In between.
 
-    async def _guard(self, half: object) -> None:
+    async def _guard(self, half: Callable[[], Awaitable[None]]) -> None:
         """The end of one half is the end of both."""
         try:
-            await half()  # type: ignore[operator]
+            await half()
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
             pass
         except Exception:

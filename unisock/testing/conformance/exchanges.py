@@ -160,6 +160,16 @@ class ExchangeTests(AdapterTests):
             assert await (await client.response()).read() == b"abcdefg"
             await client.drop()
 
+    async def test_extensions_of_chunks_are_passed_over(self) -> None:
+        self.needs("http", "chunk_extensions")
+        async with self.probing() as (running, _):
+            client = await self.wire(running)
+            head = f"POST /probe/body HTTP/1.1\r\nHost: {running.authority}\r\n"
+            await client.send_raw(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
+            await client.send_raw(b'3;x\r\nabc\r\n4;x=y;z="a b"\r\ndefg\r\n0;last\r\n\r\n')
+            assert await (await client.response()).read() == b"abcdefg"
+            await client.drop()
+
     async def test_a_body_that_does_not_come_is_not_waited_for(self) -> None:
         async with self.probing() as (running, _):
             client = await self.wire(running)
