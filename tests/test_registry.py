@@ -7,9 +7,10 @@ from typing import get_args
 import pytest
 
 from unisock.assembly import choose_adapter
+from unisock.codecs import RawCodec
 from unisock.config import Settings
 from unisock.errors import ConfigError, NotInstalled
-from unisock.registry import Kind, installed, look_up
+from unisock.registry import Kind, installed, look_up, offer
 from unisock.server import Server
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -139,3 +140,38 @@ def test_our_own_parts_are_found() -> None:
     assert installed("codec") == ("json", "msgpack", "raw", "text")
     assert "memory" in installed("adapter")
     assert choose_adapter(Settings(adapter="memory")).name == "memory"
+
+
+def test_a_class_of_the_program_is_found_by_its_name_but_is_not_installed() -> None:
+    class Tidy(RawCodec):
+        name = "tests-tidy"
+
+    offer("codec", Tidy.name, Tidy)
+    assert look_up("codec", "tests-tidy") is Tidy
+    assert "tests-tidy" not in installed("codec")
+
+
+def test_a_name_belongs_to_one_class_of_the_program() -> None:
+    class First(RawCodec):
+        pass
+
+    class Second(RawCodec):
+        pass
+
+    offer("codec", "tests-first", First)
+    with pytest.raises(ConfigError, match=r"First of .*test_registry already; give .*Second"):
+        offer("codec", "tests-first", Second)
+    assert look_up("codec", "tests-first") is First
+
+
+def test_a_class_that_is_defined_anew_takes_the_place_of_the_old() -> None:
+    def define() -> type[RawCodec]:
+        class Again(RawCodec):
+            pass
+
+        return Again
+
+    old, new = define(), define()
+    offer("codec", "tests-again", old)
+    offer("codec", "tests-again", new)
+    assert look_up("codec", "tests-again") is new

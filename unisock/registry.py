@@ -19,15 +19,24 @@ _offered: dict[tuple[Kind, str], Any] = {}
 
 def offer(kind: Kind, name: str, part: Any) -> None:
     """Let a class of this program be found by a name, as if a package had installed it: a codec or
-    a dialect of the application's own. It comes before an installed one of that name.
+    a dialect of the application's own. It comes before an installed one of that name, and is not
+    among those that are `installed`.
+
+    :raises ConfigError: this program has given the name to another class
     """
-    _offered[kind, name] = part
+    other = _offered.get((kind, name), part)
+    if (other.__module__, other.__qualname__) != (part.__module__, part.__qualname__):
+        raise ConfigError(
+            f"the {kind} '{name}' is {other.__qualname__} of {other.__module__} already; give "
+            f"{part.__qualname__} another name",
+            key=kind,
+        )
+    _offered[kind, name] = part  # also a class that was defined anew, as notebooks do
 
 
 def installed(kind: Kind) -> tuple[str, ...]:
-    """The names that can be looked up, sorted; nothing is imported."""
-    names = {point.name for point in entry_points(group=f"unisock.{kind}s")}
-    return tuple(sorted(names | {name for other, name in _offered if other == kind}))
+    """The names that installed packages offer, sorted; nothing is imported."""
+    return tuple(sorted({point.name for point in entry_points(group=f"unisock.{kind}s")}))
 
 
 def look_up(kind: Kind, name: str) -> Any:
