@@ -55,13 +55,13 @@ def test_wrong_options_are_told_at_once(options: dict[str, Any], says: str) -> N
 
 
 def test_options_for_a_connector_that_is_made_already_are_told(script: Any) -> None:
-    with pytest.raises(ConfigError, match="give them to the connector itself"):
-        connect("ws://h/", connector=script, options={"compression": True})
+    with pytest.raises(ConfigError, match="compression: tell the connector itself"):
+        connect("ws://h/", connector=script, compression=True)
 
 
 async def test_options_that_the_connector_does_not_know_are_told() -> None:
     with pytest.raises(ConfigError, match="compression"):
-        async with connect("ws://h/", options={"compresion": True}):
+        async with connect("ws://h/", compresion=True):
             pass
 
 

@@ -10,7 +10,7 @@ from unisock.assembly import choose_adapter
 from unisock.codecs import RawCodec
 from unisock.config import Settings
 from unisock.errors import ConfigError, NotInstalled
-from unisock.registry import Kind, installed, look_up, offer
+from unisock.registry import Kind, installed, is_there, look_up, offer
 from unisock.server import Server
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -149,6 +149,8 @@ def test_a_class_of_the_program_is_found_by_its_name_but_is_not_installed() -> N
     offer("codec", Tidy.name, Tidy)
     assert look_up("codec", "tests-tidy") is Tidy
     assert "tests-tidy" not in installed("codec")
+    assert is_there("codec", "tests-tidy")
+    assert not is_there("dialect", "tests-tidy")
 
 
 def test_a_name_belongs_to_one_class_of_the_program() -> None:
@@ -175,3 +177,41 @@ def test_a_class_that_is_defined_anew_takes_the_place_of_the_old() -> None:
     offer("codec", "tests-again", old)
     offer("codec", "tests-again", new)
     assert look_up("codec", "tests-again") is new
+
+
+def test_packages_that_come_and_go_meanwhile_are_noticed(tiny: Path) -> None:
+    assert "tiny" in installed("codec")
+    (tiny / "unisock_tiny-1.0.dist-info").rename(tiny / "aside")
+    assert "tiny" not in installed("codec")
+    with pytest.raises(NotInstalled):
+        look_up("codec", "tiny")
+    (tiny / "aside").rename(tiny / "unisock_tiny-1.1.dist-info")
+    assert "tiny" in installed("codec")
+    assert look_up("codec", "tiny").__name__ == "TinyCodec"
+
+
+def test_the_first_package_on_the_path_has_the_name(
+    tiny: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tmp_path_factory.mktemp("first")
+    info = first / "unisock_first-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: unisock-first\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[unisock.codecs]\ntiny = unisock.codecs:RawCodec\n")
+    monkeypatch.syspath_prepend(first)
+    assert look_up("codec", "tiny") is RawCodec
+    assert look_up("dialect", "tiny").__name__ == "TinyDialect"
+
+
+@pytest.mark.usefixtures("tiny")
+def test_looking_up_again_opens_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of each installed package would be read for each part of each server."""
+    assert look_up("codec", "tiny")().name == "tiny"
+
+    def no_reading(*args: object, **options: object) -> object:
+        raise AssertionError("the packages are read again")
+
+    monkeypatch.setattr("importlib.metadata.Distribution.discover", no_reading)
+    for kind in KINDS:
+        assert look_up(kind, "tiny").__name__ == f"Tiny{kind.title()}"
+        assert "tiny" in installed(kind)

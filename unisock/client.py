@@ -7,17 +7,17 @@ import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from math import inf
 from types import TracebackType
 from typing import Any, TypeVar
 
 import anyio
-import msgspec
 from anyio.abc import TaskGroup, TaskStatus
 
-from .abc import Connector, Dialect
+from .abc import Connector
 from .client_gate import ClientGate
-from .codecs import Codec
+from .client_options import choose_dialect, read_backoff, read_policy, read_table
 from .dialing import Dialer, Options, Pairs, Supply
 from .errors import ConfigError
 from .handlers import SparkHandlers
@@ -30,17 +30,14 @@ from .pipeline import Handler, Handlers, awaited, is_async
 from .plugins import Plugins, Registered
 from .reconnecting import ReconnectingConnection
 from .redial import Backoff, Redialer, State, StateChange
-from .registry import look_up
 from .runtime import TaskRuntime, task_group
 from .spark import Spark
 from .sparks import Sparks
-from .url import parse_url
 
 __all__ = ["Client", "connect"]
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 PluginT = TypeVar("PluginT")
-TableT = TypeVar("TableT", Limits, Heartbeat)
 
 log = logging.getLogger("unisock.client")
 
@@ -60,13 +57,14 @@ class Client(SparkHandlers):
     A lost connection is made anew, and what is sent meanwhile waits in a bounded queue. ``url``,
     ``headers`` and ``token`` may be functions, sync or async, which are asked at each attempt.
 
-    :param url: ``ws://``, ``wss://``, ``ws+unix:/path.sock:/ws``, or ``CONNECTOR+http://``
+    :param url: ``ws://``, ``wss://``, ``ws+unix:/path.sock:/ws``, or ``NAME+http://``, where a
+        connector or a dialect has the name
     :param headers: further headers of the request
     :param token: sent as ``Authorization: Bearer``
     :param origin: the ``Origin`` header, to look like a page
     :param subprotocols: offered to the server, best first
     :param codec: how payloads become messages
-    :param dialect: what messages mean
+    :param dialect: what messages mean; the one in the URL unless given, else ``plain``
     :param plugins: plugin objects
     :param reconnect: how long to wait between attempts; `False` for a single connection
     :param overflow: what ``send_nowait`` does when the queue is full: ``drop-newest`` or
@@ -80,7 +78,7 @@ class Client(SparkHandlers):
         queue
     :param heartbeat: single fields of `Heartbeat`
     :param connector: who connects, if not who the URL says: a name, or an object
-    :param options: what the connector alone can be told
+    :param options: what the dialect or the connector alone can be told
     :raises ConfigError: one of these is wrong, or not installed
     """
 
@@ -93,7 +91,7 @@ class Client(SparkHandlers):
         origin: str | None = None,
         subprotocols: Sequence[str] = (),
         codec: str = "json",
-        dialect: str = "plain",
+        dialect: str | None = None,
         plugins: Sequence[object] = (),
         reconnect: Backoff | bool = True,
         overflow: Overflow | str = Overflow.DROP_NEWEST,
@@ -105,11 +103,11 @@ class Client(SparkHandlers):
         limits: Limits | Mapping[str, float] | None = None,
         heartbeat: Heartbeat | Mapping[str, float] | None = None,
         connector: str | Connector | None = None,
-        options: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         super().__init__()
-        if isinstance(url, str):
-            parse_url(url)
+        self._codec = codec
+        self._dialect, others = choose_dialect(dialect, url, codec, options)
         if not timeout > 0:
             raise ConfigError(f"timeout: must be more than 0, not {timeout}", key="timeout")
         self._dialer = Dialer(
@@ -123,17 +121,16 @@ class Client(SparkHandlers):
                 server_name=server_name,
                 proxy=proxy,
                 redirects=redirects,
+                dialect=type(self._dialect),
                 connector=connector,
-                options=dict(options) if options else None,
+                options=others,
             )
         )
-        self._codec: Codec = look_up("codec", codec)()
-        self._dialect: Dialect = look_up("dialect", dialect)(self._codec)
         self._plugins = Plugins(plugins)
-        self._overflow = _policy(overflow)
-        self._limits = _table(limits, Limits, "limits")
-        self._heartbeat = _table(heartbeat, Heartbeat, "heartbeat")
-        self._backoff = _backoff(reconnect)
+        self._overflow = read_policy(overflow)
+        self._limits = read_table(limits, Limits, "limits")
+        self._heartbeat = read_table(heartbeat, Heartbeat, "heartbeat")
+        self._backoff = read_backoff(reconnect)
         self._timeout = timeout
         self._on_state: list[Handler] = []
         self._runtime = TaskRuntime()
@@ -299,7 +296,7 @@ class Client(SparkHandlers):
             runtime=runtime,
         )
         gate = ClientGate(
-            self._codec.name,
+            self._codec,
             connection,
             self._dialect,
             Sparks(self.hub, self._plugins, Registered(), runtime),
@@ -312,13 +309,17 @@ class Client(SparkHandlers):
         self._connection = connection
         self._redialer = Redialer(
             connection,
-            lambda: self._dialer.dial(gate),
+            partial(self._dial, gate),
             self._tell,
             backoff=self._backoff or Backoff(attempts=1),
             timeout=self._timeout,
             clock=time.monotonic,
         )
         return gate
+
+    async def _dial(self, gate: ClientGate) -> None:
+        await self._dialer.dial(gate)
+        await gate.greet()
 
     def _tell(self, change: StateChange) -> None:
         self._wake()
@@ -357,32 +358,3 @@ async def _host(scope: anyio.CancelScope, *, task_status: TaskStatus[TaskGroup])
 
 def _log_on_state(error: Exception) -> None:
     log.error("exception in on_state", exc_info=error)
-
-
-def _backoff(given: Any) -> Backoff | None:
-    if isinstance(given, Backoff):
-        return given
-    if not isinstance(given, bool):
-        raise ConfigError("reconnect: write True, False or Backoff(…)", key="reconnect")
-    return Backoff() if given else None
-
-
-def _policy(overflow: Overflow | str) -> Overflow:
-    try:
-        policy = Overflow(overflow)
-    except ValueError as error:
-        raise ConfigError(f"overflow: {error}", key="overflow") from error
-    if policy in (Overflow.DROP_NEWEST, Overflow.DROP_OLDEST):
-        return policy
-    raise ConfigError(
-        f"overflow: a client has drop-newest or drop-oldest, not {policy}", key="overflow"
-    )
-
-
-def _table(given: Any, kind: type[TableT], name: str) -> TableT:
-    if isinstance(given, kind):
-        return given
-    try:
-        return msgspec.convert(dict(given or {}), kind)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{name}: {error}", key=name) from error

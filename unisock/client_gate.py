@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
-from .abc import Connection, Dialect, Gate, Runtime
+from .abc import Connection, Dialect, Gate, Greeting, Runtime
 from .capabilities import Capabilities
 from .config import Endpoint
 from .handshake import Handshake
@@ -63,15 +64,32 @@ class ClientGate(Gate, SparkStage):
         self.spark: Spark | None = None
         self._dialect = dialect
         self._conversing = False
+        self._greeting: Greeting | None = None
         self._on_enter = on_enter
 
     async def admit(self, handshake: Handshake) -> None:
         """A client lets its server in."""
 
     def open(self, connection: Connection) -> None:
-        handshake = connection.handshake
-        handshake.headers.compact()
+        connection.handshake.headers.compact()
         connection.watch()
+        greeting = self._greeting = self._dialect.greet(connection)
+        if greeting is None:
+            self._carry_on(connection)
+        else:
+            greeting.then(partial(self._carry_on, connection))
+            connection.attach(greeting)
+
+    async def greet(self) -> None:
+        """Go through the dialect's handshake, if there is one, on the connection that was opened.
+
+        :raises Exception: as `Greeting.run`
+        """
+        if self._greeting is not None:
+            await self._greeting.run()
+
+    def _carry_on(self, connection: Connection) -> None:
+        handshake = connection.handshake
         self.connection.carry_on(connection)
         if not self._conversing and self.connection.closing is None:
             self._conversing = True

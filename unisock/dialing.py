@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from .abc import Call, Connector, Gate
+from .abc import Call, Connector, Dialect, Gate
 from .errors import ConfigError, Redirected
 from .pipeline import awaited
 from .registry import look_up
@@ -54,8 +54,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     server_name: str | None
     proxy: str | bool
     redirects: int
+    dialect: type[Dialect]
     connector: str | Connector | None
-    options: dict[str, Any] | None
+    options: dict[str, Any]
 
 
 class Dialer:
@@ -70,7 +71,8 @@ class Dialer:
                 f"redirects: must be 0 or more, not {options.redirects}", key="redirects"
             )
         if options.options and isinstance(options.connector, Connector):
-            raise ConfigError("options: give them to the connector itself", key="options")
+            names = ", ".join(options.options)
+            raise ConfigError(f"{names}: tell the connector itself", key="options")
         self.options = options
         self._connectors: dict[str, Connector] = {}
 
@@ -110,7 +112,11 @@ class Dialer:
         url = await _supplied(self.options.url)
         if not isinstance(url, str):
             raise ConfigError(f"url: a text is wanted, not {type(url).__name__}", key="url")
-        return parse_url(url)
+        parsed = parse_url(url)
+        if parsed.path == "/":
+            there = self.options.dialect.path + parsed.resource[1:]
+            parsed = msgspec.structs.replace(parsed, resource=there)
+        return parsed
 
     async def _headers(self, url: Url) -> tuple[tuple[str, str], ...]:
         options = self.options
@@ -136,9 +142,12 @@ class Dialer:
         given = self.options.connector
         if isinstance(given, Connector):
             return given
-        name = given or name
+        if given is not None:
+            name = given
+        elif name == self.options.dialect.name:
+            name = self.options.dialect.carrier
         if name not in self._connectors:
-            self._connectors[name] = look_up("connector", name)(self.options.options)
+            self._connectors[name] = look_up("connector", name)(self.options.options or None)
         return self._connectors[name]
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from importlib.metadata import entry_points
-from typing import Any, Literal, TypeAlias
+import os
+import sys
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias, get_args
 
 from .errors import ConfigError, NotInstalled
 
-__all__ = ["Kind", "installed", "look_up", "offer"]
+__all__ = ["Kind", "installed", "is_there", "look_up", "offer"]
 
-Kind: TypeAlias = Literal["adapter", "protocol", "dialect", "codec", "plugin", "connector"]
+Kind: TypeAlias = Literal[
+    "adapter", "protocol", "dialect", "codec", "plugin", "connector", "command"
+]
 """The entry-point groups are ``unisock.adapters``, ``unisock.protocols``, and so on."""
-
 
 _offered: dict[tuple[Kind, str], Any] = {}
 
@@ -36,7 +39,12 @@ def offer(kind: Kind, name: str, part: Any) -> None:
 
 def installed(kind: Kind) -> tuple[str, ...]:
     """The names that installed packages offer, sorted; nothing is imported."""
-    return tuple(sorted({point.name for point in entry_points(group=f"unisock.{kind}s")}))
+    return tuple(sorted(_points(_packages())[kind]))
+
+
+def is_there(kind: Kind, name: str) -> bool:
+    """Whether `look_up` would find it: offered by this program, or installed."""
+    return (kind, name) in _offered or name in installed(kind)
 
 
 def look_up(kind: Kind, name: str) -> Any:
@@ -47,7 +55,8 @@ def look_up(kind: Kind, name: str) -> Any:
     """
     if (kind, name) in _offered:
         return _offered[kind, name]
-    for point in entry_points(group=f"unisock.{kind}s", name=name):
+    point = _points(_packages())[kind].get(name)
+    if point is not None:
         try:
             return point.load()
         except Exception as error:  # whatever a module does while it is imported
@@ -66,3 +75,30 @@ def look_up(kind: Kind, name: str) -> Any:
         name=name,
         installed=names,
     )
+
+
+def _packages() -> tuple[tuple[str, int], ...]:
+    """The folders that packages are installed in, each with when it last changed."""
+    found: list[tuple[str, int]] = []
+    for folder in sys.path:
+        try:
+            found.append((folder, os.stat(folder or ".").st_mtime_ns))
+        except OSError:
+            continue
+    return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def _points(_: tuple[tuple[str, int], ...]) -> dict[str, dict[str, Any]]:
+    """The entry points of ours, by kind and name. To read them opens a file of each installed
+    package, which takes longer than all else that a server does to start: so they are read again
+    only when packages have come or gone.
+    """
+    from importlib.metadata import entry_points  # and with it half of `email`
+
+    every = entry_points()
+    return {
+        # The first on the path counts, as it does for `import`.
+        kind: {p.name: p for p in reversed([*every.select(group=f"unisock.{kind}s")])}
+        for kind in get_args(Kind)
+    }

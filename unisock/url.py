@@ -18,7 +18,7 @@ class Url(msgspec.Struct, frozen=True, kw_only=True):
     """A server's address, and what to ask it for."""
 
     connector: str
-    """Who connects: ``websocket``, or what stood before a ``+``."""
+    """Who connects: ``websocket``, or what stood before a ``+``, which may be a dialect too."""
     secure: bool
     host: str
     port: int
@@ -72,7 +72,7 @@ class Url(msgspec.Struct, frozen=True, kw_only=True):
 
 def parse_url(text: str) -> Url:
     """Read ``ws://host:port/path?query`` or ``wss://…``; ``ws+unix:/path/of.sock:/path?query``; or
-    ``CONNECTOR+http://…``.
+    ``NAME+http://…``.
 
     :raises ConfigError: it is none of these; says what to type
     """

@@ -92,7 +92,7 @@ async def test_compression_is_agreed_on(unisock_serve: Any, adapter: str) -> Non
     running = await unisock_serve(server, adapter=adapter)
     text = "the same again and again; " * 10_000
     with anyio.fail_after(10):
-        async with connect(at(running, adapter), options={"compression": True}) as spark:
+        async with connect(at(running, adapter), compression=True) as spark:
             for _ in range(3):
                 await spark.send(text)
                 assert await spark.receive() == text

@@ -70,7 +70,7 @@ async def test_what_is_queued_arrives_in_order_and_what_is_lost_is_reported(
         server.url,
         reconnect=Backoff(first=0.05, most=0.1),
         limits={"outbox_messages": QUEUE},
-        options={"compression": True},
+        compression=True,
     )
     seen = watch(client)
     sent, last = 0, -1
@@ -145,7 +145,7 @@ async def test_a_node_server_echoes_all_kinds(server: Counting, compression: boo
     messages: list[Any] = ["grüße", "", b"", b"\x00\xff" * 1000, "again " * 50_000]
     options = {"compression": compression}
     with anyio.fail_after(20):
-        async with connect(server.url, codec="raw", options=options) as spark:
+        async with connect(server.url, codec="raw", **options) as spark:
             for message in messages * 2:
                 await spark.send(message)
                 assert await spark.receive() == message

@@ -44,8 +44,7 @@ async def npm(**options: Any) -> AsyncGenerator[str]:
 
 
 def dial(url: str, way: list[str], **settings: Any) -> Any:
-    options = {"transports": way}
-    return connect(url, codec="raw", options=options, **{"reconnect": False, **settings})
+    return connect(url, codec="raw", transports=way, **{"reconnect": False, **settings})
 
 
 ways = pytest.mark.parametrize("way", WAYS, ids=["+".join(way) for way in WAYS])

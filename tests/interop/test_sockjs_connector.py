@@ -105,8 +105,7 @@ async def test_messages_go_both_ways(anyio_backend: str, whose: str, transport: 
     messages = [*NASTY, *NUMBERS]
     with anyio.fail_after(30):
         async with either(whose, anyio_backend) as url:
-            options = {"transports": [transport]}
-            async with connect(f"{url}/echo", codec="raw", options=options) as spark:
+            async with connect(f"{url}/echo", codec="raw", transports=[transport]) as spark:
                 assert spark.transport == transport
                 for message in messages:
                     await spark.send(message)
@@ -118,9 +117,8 @@ async def test_messages_go_both_ways(anyio_backend: str, whose: str, transport: 
 async def test_the_servers_close_arrives(anyio_backend: str, whose: str, transport: str) -> None:
     with anyio.fail_after(30):
         async with either(whose, anyio_backend) as url:
-            options = {"transports": [transport]}
             async with connect(
-                f"{url}/echo", codec="raw", options=options, reconnect=False
+                f"{url}/echo", codec="raw", transports=[transport], reconnect=False
             ) as spark:
                 await spark.send("close")
                 with pytest.raises((ClosedByPeer, ConnectionRejected)) as caught:
@@ -158,12 +156,12 @@ async def test_a_refusal_is_final(anyio_backend: str, transport: str) -> None:
                 async with connect(
                     f"sockjs+{running.http_url}/echo",
                     codec="raw",
-                    options={"transports": [transport]},
+                    transports=[transport],
                 ):
                     pass
 
 
 async def test_what_is_no_transport_is_refused() -> None:
     with pytest.raises(ConfigError, match="there are websocket and xhr-streaming"):
-        async with connect("sockjs+http://127.0.0.1:1/", options={"transports": ["pigeon"]}):
+        async with connect("sockjs+http://127.0.0.1:1/", transports=["pigeon"]):
             pass

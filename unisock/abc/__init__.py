@@ -7,17 +7,19 @@ chain raises, blocks, or makes a task.
 Sending is `Connection.put`, which never blocks, and `Connection.drain`, which waits for room.
 """
 
-from .adapter import Adapter, Gate, Gateway, Listener, Protocol, Upgrade
+from .adapter import Adapter, Answer, Gate, Gateway, Listener, Protocol, Upgrade
 from .connection import NOBODY, Connection, Receiver, Runtime
 from .connector import Call, Connector
 from .dialect import Dialect
 from .encoder import Encoder, Opener, Party
+from .greeting import Greeting
 from .multiplexer import Multiplexer
 from .stage import Channel, Stage
 
 __all__ = [
     "NOBODY",
     "Adapter",
+    "Answer",
     "Call",
     "Channel",
     "Connection",
@@ -26,6 +28,7 @@ __all__ = [
     "Encoder",
     "Gate",
     "Gateway",
+    "Greeting",
     "Listener",
     "Multiplexer",
     "Opener",

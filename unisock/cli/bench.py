@@ -16,6 +16,7 @@ import msgspec
 from ..dialing import Options as Way
 from ..errors import ConfigError
 from ..messages import Message
+from ..plain import PlainDialect
 from .connect import complete
 from .groups import GroupedCommand, Options, group
 from .load.running import Plan, Run, Watcher
@@ -205,8 +206,9 @@ def _plan(ctx: click.Context, url: str, options: dict[str, Any]) -> Plan:
         server_name=options["host"],
         proxy=options["proxy"] or True,
         redirects=REDIRECTS if options["follow"] else 0,
+        dialect=PlainDialect,
         connector=None,
-        options=None,
+        options={},
     )
     return Plan(
         way=way,

@@ -19,7 +19,7 @@ try:
 except ImportError as missing:
     raise NotInstalled(
         "polling needs httpx; try: pip install 'unisock-engineio[client]', "
-        'or connect with options={"transports": ["websocket"]}',
+        'or connect with transports=["websocket"]',
         kind="package",
         name="httpx",
         installed=(),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from math import inf
 from typing import Any
 
+import anyio
 import msgspec
 
 from unisock.abc import Call, Connector, Gate
@@ -17,25 +19,30 @@ from .client_session import Carrying, refused
 
 __all__ = ["ConnectorOptions", "SockjsConnector"]
 
-KNOWN = ("websocket", "xhr-streaming")
+KNOWN = ("websocket", "xhr-streaming", "xhr-polling")
+PATIENCE = 10.0
+"""Seconds for each transport, where the caller has no end of time."""
 _FINAL = frozenset({401, 403, 408, 429, 503})
 """HTTP statuses that say something of this client, and not of WebSockets."""
 
 
 class ConnectorOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What can be told in ``connect(…, options={…})``."""
+    """What can be told in ``connect``."""
 
     transports: tuple[str, ...] = KNOWN
-    """What to try, in this order: ``websocket``, ``xhr-streaming``."""
+    """What to try, in this order: ``websocket``, ``xhr-streaming``, ``xhr-polling``."""
 
     def __post_init__(self) -> None:
         if not self.transports or not set(self.transports) <= set(KNOWN):
-            raise ValueError(f"transports: there are {' and '.join(KNOWN)}")
+            raise ValueError(f"transports: there are {', '.join(KNOWN)}")
 
 
 class SockjsConnector(Connector):
     """Opens SockJS sessions, on asyncio and trio: over a WebSocket, and where that is not let
-    through, by a streaming response and POSTs.
+    through, by streaming responses and POSTs, or by polling.
+
+    A proxy may also swallow what it does not know, or keep a stream back until it ends. So the time
+    that the caller has is shared out: each transport has its part of what is left.
 
     :raises ConfigError: an option is unknown or of the wrong kind; see `ConnectorOptions`
     """
@@ -50,13 +57,14 @@ class SockjsConnector(Connector):
 
     async def connect(self, call: Call, gate: Gate) -> None:
         last: Exception | None = None
-        for transport in self._transports:
-            here = _with_session(call)
+        for number, transport in enumerate(self._transports):
+            here, seconds = _with_session(call), _share(len(self._transports) - number)
             try:
                 if transport == "websocket":
-                    await _connect_socket(here, gate)
+                    await _connect_socket(here, gate, seconds)
                 else:
-                    await _connect_stream(here, gate, last)
+                    with anyio.fail_after(seconds):
+                        await _connect_stream(here, gate, transport, last)
                 return
             except (HandshakeRejected, ProtocolError, NotInstalled, OSError) as error:
                 last = error
@@ -66,35 +74,44 @@ class SockjsConnector(Connector):
         raise last
 
 
-async def _connect_socket(call: Call, gate: Gate) -> None:
+def _share(left: int) -> float:
+    """The seconds of one transport, where so many are left to be tried, itself included."""
+    remaining = anyio.current_effective_deadline() - anyio.current_time()
+    if remaining == inf:
+        return PATIENCE
+    return remaining / left if left > 1 else inf
+
+
+async def _connect_socket(call: Call, gate: Gate, seconds: float) -> None:
     resource, question, query = call.url.resource.partition("?")
     resource = f"{resource}/websocket{question}{query}"
     carrying = Carrying(gate)
     connector: Connector = look_up("connector", "websocket")()
-    await connector.connect(
-        msgspec.structs.replace(call, url=msgspec.structs.replace(call.url, resource=resource)),
-        carrying,
-    )
-    session = carrying.session
-    assert session is not None
+    call = msgspec.structs.replace(call, url=msgspec.structs.replace(call.url, resource=resource))
     try:
-        await session.changed.wait()
-    except BaseException:
-        session.below.fail(LOST)
-        raise
+        with anyio.move_on_after(seconds) as scope:
+            await connector.connect(call, carrying)
+            assert carrying.session is not None
+            await carrying.session.changed.wait()
+    finally:
+        session = carrying.session
+        if session is not None and not (session.opened or session.closed):
+            session.below.fail(LOST)
+    if session is None or (scope.cancelled_caught and not session.opened):
+        raise TimeoutError(f"{call.url.authority}: nothing came over a WebSocket")
     if not session.opened:
         assert session.closed is not None
         raise refused(session.closed)
 
 
-async def _connect_stream(call: Call, gate: Gate, last: Exception | None) -> None:
+async def _connect_stream(call: Call, gate: Gate, transport: str, last: Exception | None) -> None:
     try:
         from .client_stream import open_stream  # httpx need not be installed
     except ImportError as error:
         raise last or ConfigError(
             "SockJS without WebSocket needs: pip install 'unisock-sockjs[client]'", key="connector"
         ) from error
-    await open_stream(call, gate)
+    await open_stream(call, gate, transport)
 
 
 def _with_session(call: Call) -> Call:

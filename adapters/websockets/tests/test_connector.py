@@ -239,7 +239,7 @@ def test_any_headers_are_a_typed_error(
     answer: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes
 ) -> None:
     lines = [b"HTTP/1.1 %d x" % status, *(b"%s: %s" % pair for pair in headers), b"", body]
-    error, _, _ = answer(b"\r\n".join(lines), redirects=2, options={"compression": True})
+    error, _, _ = answer(b"\r\n".join(lines), redirects=2, compression=True)
     assert isinstance(error, UnisockError)
 
 
@@ -261,6 +261,6 @@ def test_so_are_any_compressed_ones(answer: Any, said: list[bytes]) -> None:
         WELCOME.replace(b"\r\n\r\n", accepted),
         *(b"\xc1" + bytes((len(words),)) + words for words in said),
         limits={"message_bytes": 200},
-        options={"compression": True},
+        compression=True,
     )
     assert isinstance(error, ConnectionClosed)

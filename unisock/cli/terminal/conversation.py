@@ -21,16 +21,15 @@ from ...errors import (
 )
 from ...messages import Close, ControlFrame, Origin
 from ...redial import Backoff, State, StateChange
-from ...registry import installed, look_up
+from ...registry import installed, is_there, look_up
 from ...runtime import task_group
 from ...spark import Spark
 from ...url import parse_url
 from ..output import EXIT_FAILURE, EXIT_INTERRUPTED
 from .explain import explain
 from .pipe import NotText, read_lines
-from .prompt import Prompt
 from .screen import Screen, describe_close, milliseconds
-from .talk import COMMANDS, Talk
+from .talk import Talk
 
 __all__ = ["Conversation", "Plan"]
 
@@ -99,6 +98,7 @@ class Conversation(Talk):
             typed=plan.typed,
             raw=plan.codec == "raw",
             show_pings=plan.show_pings,
+            colour=plan.colour,
         )
         self._plan = plan
         self._progress = _Progress()
@@ -107,11 +107,11 @@ class Conversation(Talk):
         self._scope = anyio.CancelScope()
         self._emitter = _plugin("emitter", plan, needed=plan.event is not None)
         self._multiplex = _plugin("multiplex", plan, needed=True) if plan.channel else None
-        self._prompt: Prompt | None = None
         self._client = self._connect()
 
     def _connect(self) -> Client:
         plan = self._plan
+        options: dict[str, Any] = {"compression": True} if plan.compression else {}
         client = Client(
             plan.url,
             headers=plan.headers,
@@ -127,9 +127,11 @@ class Conversation(Talk):
             proxy=plan.proxy,
             redirects=plan.redirects,
             limits={"message_bytes": MESSAGE_BYTES},
-            options={"compression": True} if plan.compression else None,
+            **options,
         )
-        look_up("connector", parse_url(plan.url).connector)  # now, for its import takes a while
+        connector = parse_url(plan.url).connector
+        if not is_there("dialect", connector):
+            look_up("connector", connector)  # now, for its import takes a while
         client.on_state(self._on_state)
         client.on_open(self._on_open)
         client.on_message(self.heard)
@@ -191,7 +193,7 @@ class Conversation(Talk):
         async with task_group() as group:
             group.start_soon(self._wait_for_end, group.cancel_scope)
             if plan.typed and plan.lines:
-                await self._type()
+                self._progress.interrupted = not await self.read_typed()
             elif plan.lines:
                 await self._pipe()
             else:
@@ -203,12 +205,6 @@ class Conversation(Talk):
         scope.cancel()
 
     # What is sent.
-
-    async def _type(self) -> None:
-        names = [f"/{name}" for name, command in COMMANDS.items() if command in self.commands]
-        self._prompt = prompt = Prompt(names, self.status, colour=self._plan.colour)
-        with prompt.above():
-            self._progress.interrupted = not await prompt.read_lines(self.take)
 
     async def _pipe(self) -> None:
         try:
@@ -337,8 +333,7 @@ class Conversation(Talk):
         for tell in early:
             tell()
         self.look()
-        if self._prompt is not None:
-            self._prompt.refresh()
+        self.show_status()
 
     def _greeting(self, change: StateChange) -> str:
         seconds = time.perf_counter() - self._progress.since
