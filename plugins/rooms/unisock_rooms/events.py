@@ -52,17 +52,18 @@ class Events:
             self._add(self._joined, spark, name)
             self._tell()
 
-    def left(self, spark: Spark, names: Iterable[str], rooms: Iterable[str]) -> None:
+    def left(self, spark: Spark, names: Iterable[str], rooms: Iterable[str], channel: str) -> None:
         """A spark has left some rooms.
 
         :param rooms: those that exist now
+        :param channel: whose rooms they are
         """
         if not self._left and not self._emptied:
             return
         for name in names:
             self._add(self._left, spark, name)
             if name not in rooms:
-                self._add(self._emptied, name, spark.channel)
+                self._add(self._emptied, name, channel)
         self._tell()
 
     def _add(self, functions: Iterable[Callable[..., object]], *args: object) -> None:

@@ -23,7 +23,8 @@ class Rooms(Scope):
 
     A room exists while somebody is in it. Each channel has rooms of its own: a spark joins those of
     its channel, ``rooms["lobby"]`` is a room of the connections themselves, and
-    ``rooms.within("news")["lobby"]`` is one of the channel ``news``.
+    ``rooms.within("news")["lobby"]`` is one of the channel ``news``. With ``shared`` there is one
+    room of a name for all, whatever channel they are on.
 
     As a collection, this is the names of the rooms that exist: ``len(rooms)``,
     ``"lobby" in rooms``, ``for name in rooms``.
@@ -35,12 +36,16 @@ class Rooms(Scope):
     :param max_rooms: how many rooms may exist
     :param max_patterns: how many different patterns sparks may listen to; a message to a room that
         was not sent to lately is compared with each
-    :raises ConfigError: one of them is no whole number above 0
+    :param shared: whether the sparks of channels join the rooms of the connections
+    :raises ConfigError: one of the numbers is no whole number above 0
     """
 
-    def __init__(self, *, max_rooms: int = 1_000_000, max_patterns: int = 256) -> None:
+    def __init__(
+        self, *, max_rooms: int = 1_000_000, max_patterns: int = 256, shared: bool = False
+    ) -> None:
         self._max_rooms = _positive("max_rooms", max_rooms)
         self._max_patterns = _positive("max_patterns", max_patterns)
+        self._shared = shared
         self._directories = Directories()
         super().__init__("", self._directories.of(""))
         self._events = Events()
@@ -60,7 +65,7 @@ class Rooms(Scope):
         """
         name = check_name(name)
         self._check_spark(spark)
-        directory = self._directories.of(spark.channel)
+        directory = self._directories.of(self._channel(spark))
         rooms = directory.rooms
         if rooms.has(spark, name):
             return False
@@ -69,7 +74,7 @@ class Rooms(Scope):
         if name not in rooms.groups and self._directories.tally.rooms >= self._max_rooms:
             raise LimitExceeded("max_rooms", self._max_rooms)
         rooms.add(spark, name)
-        self._directories.settle(spark.channel, directory)
+        self._directories.settle(self._channel(spark), directory)
         self._events.joined(spark, name)
         return True
 
@@ -80,25 +85,25 @@ class Rooms(Scope):
         :raises ValueError: no room can be called that
         """
         name = check_name(name)
-        directory = self._directories.of(spark.channel)
+        directory = self._directories.of(self._channel(spark))
         left = directory.rooms.remove(spark, name)
         if left:
-            self._events.left(spark, (name,), directory.rooms.groups)
-            self._directories.settle(spark.channel, directory)
+            self._events.left(spark, (name,), directory.rooms.groups, self._channel(spark))
+            self._directories.settle(self._channel(spark), directory)
         return left
 
     def leave_all(self, spark: Spark) -> frozenset[str]:
         """Take a spark out of all rooms, and let it listen to no pattern; returns the rooms."""
-        directory = self._directories.of(spark.channel)
+        directory = self._directories.of(self._channel(spark))
         directory.ignore_all(spark)
         names = directory.rooms.remove_all(spark)
-        self._events.left(spark, names, directory.rooms.groups)
-        self._directories.settle(spark.channel, directory)
+        self._events.left(spark, names, directory.rooms.groups, self._channel(spark))
+        self._directories.settle(self._channel(spark), directory)
         return frozenset(names)
 
     def of(self, spark: Spark) -> frozenset[str]:
         """The rooms that a spark is in. In ``on_close``: those it was in when it closed."""
-        return self._gone.get(spark) or self._directories.of(spark.channel).rooms.of(spark)
+        return self._gone.get(spark) or self._directories.of(self._channel(spark)).rooms.of(spark)
 
     def within(self, channel: str) -> Scope:
         """The rooms of a channel."""
@@ -122,7 +127,7 @@ class Rooms(Scope):
         """
         compiled = Pattern(pattern)
         self._check_spark(spark)
-        directory = self._directories.of(spark.channel)
+        directory = self._directories.of(self._channel(spark))
         listeners = directory.listeners
         if listeners.has(spark, compiled.text):
             return False
@@ -131,7 +136,7 @@ class Rooms(Scope):
         if compiled.text not in listeners.groups and len(listeners.groups) >= self._max_patterns:
             raise LimitExceeded("max_patterns", self._max_patterns)
         directory.listen(spark, compiled)
-        self._directories.settle(spark.channel, directory)
+        self._directories.settle(self._channel(spark), directory)
         return True
 
     def leave_pattern(self, spark: Spark, pattern: str) -> bool:
@@ -140,14 +145,14 @@ class Rooms(Scope):
         :raises TypeError: the pattern is no `str`
         :raises ValueError: no room's name could be like that
         """
-        directory = self._directories.of(spark.channel)
+        directory = self._directories.of(self._channel(spark))
         ignored = directory.ignore(spark, check_name(pattern, "a pattern of room names"))
-        self._directories.settle(spark.channel, directory)
+        self._directories.settle(self._channel(spark), directory)
         return ignored
 
     def patterns_of(self, spark: Spark) -> frozenset[str]:
         """The patterns that a spark listens to; none, once it is closed."""
-        return self._directories.of(spark.channel).listeners.of(spark)
+        return self._directories.of(self._channel(spark)).listeners.of(spark)
 
     # Events.
 
@@ -198,7 +203,7 @@ class Rooms(Scope):
     @hookimpl
     def unisock_close(self, spark: Spark) -> None:
         """A spark is gone: it is in no audience any more, and `of` knows where it was."""
-        names = self._directories.of(spark.channel).rooms.of(spark)
+        names = self._directories.of(self._channel(spark)).rooms.of(spark)
         if names:
             self._gone[spark] = names
         self.leave_all(spark)
@@ -207,6 +212,10 @@ class Rooms(Scope):
     def unisock_forget(self, spark: Spark) -> None:
         """Nobody asks for this spark any more."""
         self._gone.pop(spark, None)
+
+    def _channel(self, spark: Spark) -> str:
+        """The channel whose rooms a spark joins."""
+        return "" if self._shared else spark.channel
 
     # Checks.
 
