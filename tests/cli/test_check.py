@@ -142,3 +142,54 @@ def test_what_may_not_be_meant_is_a_warning(
     assert code == 0
     (warning,) = [line for line in said.splitlines() if line.startswith("warning: ")]
     assert sentence in warning
+
+
+def test_settings_as_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit:
+        main(["check", "--json", "--port", "4"])
+    assert exit.value.code == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["listen.port"] == {"value": 4, "source": "command line"}
+    assert told["origins"] == {"value": [], "source": "default"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["http://127.0.0.1/ws", "--url", "http://127.0.0.1"], "one of them"),
+        (["ftp://127.0.0.1/ws"], "is no URL of a server"),
+        (
+            ["pigeon+http://127.0.0.1/ws"],
+            "known are ws, http, sockjs+http, engineio+http, sse+http",
+        ),
+        (["ws+unix:/run/app.sock:/ws"], "not by a Unix socket"),
+        (["--url", "http://127.0.0.1/?a=b"], "a site has no query"),
+        (["http://127.0.0.1/ws", "-H", "sesame"], "write it as NAME:VALUE"),
+        (["http://127.0.0.1/ws", "--set", "limits.fragments=1"], "--set"),
+    ],
+)
+def test_a_site_that_cannot_be_tried(check: Check, arguments: list[str], sentence: str) -> None:
+    code, settings, said = check(*arguments)
+    assert (code, settings) == (2, {})
+    assert sentence in said
+    assert "Traceback" not in said
+
+
+def test_a_site_that_nobody_answers_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The configuration is looked at all the same. Nobody listens on port 9."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit:
+        main(["check", "--url", "http://127.0.0.1:9/live"])
+    seen = capsys.readouterr()
+    assert exit.value.code == 1
+    url, protocol, name, state, told, lines = seen.out.strip("\n").split("\t")
+    assert (url, protocol) == ("http://127.0.0.1:9/live/ws", "websocket")
+    assert (name, state, lines) == ("websocket", "broken", "")
+    assert "cannot connect to 127.0.0.1:9" in told
+    assert "1 of 1 checks failed" in seen.err
+    assert "warning: trusted_proxies is empty" in seen.err

@@ -39,12 +39,19 @@ NASTY = [
     "x" * 5000,
 ]
 NUMBERS = [str(number) for number in range(200)]
-TRANSPORTS = ["websocket", "xhr-streaming"]
+TRANSPORTS = ["websocket", "xhr-streaming", "xhr-polling"]
 
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def proved(request: pytest.FixtureRequest, proves: Any) -> None:
+    callspec = getattr(request.node, "callspec", None)
+    if callspec is not None and callspec.params.get("whose") == "npm":
+        proves(protocol="sockjs", client="`connect()`", server="npm `sockjs`")
 
 
 @asynccontextmanager
@@ -71,7 +78,11 @@ async def ours(anyio_backend: str, **options: Any) -> AsyncGenerator[tuple[Serve
     server = Server(folder=None, adapter="tornado")
     for path, more in (("/echo", {}), ("/only_http", {"websocket": False, "response_limit": 999})):
         endpoint = server.endpoint(
-            path, protocol="sockjs", codec="raw", options={**more, **options}
+            path,
+            protocol="sockjs",
+            codec="raw",
+            # A client that leaves between two polls is waited for.
+            options={"disconnect_delay": 500, **more, **options},
         )
 
         @endpoint.on_message
@@ -104,26 +115,28 @@ each = pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_messages_go_both_ways(anyio_backend: str, whose: str, transport: str) -> None:
     messages = [*NASTY, *NUMBERS]
     with anyio.fail_after(30):
-        async with either(whose, anyio_backend) as url:
-            async with connect(f"{url}/echo", codec="raw", transports=[transport]) as spark:
-                assert spark.transport == transport
-                for message in messages:
-                    await spark.send(message)
-                assert [await spark.receive() for _ in messages] == messages
+        async with (
+            either(whose, anyio_backend) as url,
+            connect(f"{url}/echo", codec="raw", transports=[transport]) as spark,
+        ):
+            assert spark.transport == transport
+            for message in messages:
+                await spark.send(message)
+            assert [await spark.receive() for _ in messages] == messages
 
 
 @each_server
 @each
 async def test_the_servers_close_arrives(anyio_backend: str, whose: str, transport: str) -> None:
     with anyio.fail_after(30):
-        async with either(whose, anyio_backend) as url:
-            async with connect(
-                f"{url}/echo", codec="raw", transports=[transport], reconnect=False
-            ) as spark:
-                await spark.send("close")
-                with pytest.raises((ClosedByPeer, ConnectionRejected)) as caught:
-                    await spark.receive()
-                assert (caught.value.code, caught.value.reason) == (4567, "as you wish")
+        async with (
+            either(whose, anyio_backend) as url,
+            connect(f"{url}/echo", codec="raw", transports=[transport], reconnect=False) as spark,
+        ):
+            await spark.send("close")
+            with pytest.raises((ClosedByPeer, ConnectionRejected)) as caught:
+                await spark.receive()
+            assert (caught.value.code, caught.value.reason) == (4567, "as you wish")
 
 
 @each_server
@@ -162,6 +175,6 @@ async def test_a_refusal_is_final(anyio_backend: str, transport: str) -> None:
 
 
 async def test_what_is_no_transport_is_refused() -> None:
-    with pytest.raises(ConfigError, match="there are websocket and xhr-streaming"):
+    with pytest.raises(ConfigError, match="there are websocket, xhr-streaming, xhr-polling"):
         async with connect("sockjs+http://127.0.0.1:1/", transports=["pigeon"]):
             pass

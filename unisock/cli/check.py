@@ -15,8 +15,11 @@ from ..config import Settings, Source
 from ..handshake import Address
 from ..memory import MemoryAdapter
 from ..server import Server
+from .groups import GroupedCommand, group
 from .options import apply, server_options
-from .output import Command, on_terminal, say, warn, write_rows
+from .output import EXIT_FAILURE, on_terminal, say, warn, write_rows
+from .site.asked import SITE, SITE_NAMES, attempt_site
+from .site.target import one_target, targets_of
 from .target import load_server
 
 __all__ = ["command", "effective", "warnings"]
@@ -26,36 +29,75 @@ DEFAULT = "default"
 
 @click.command(
     "check",
-    cls=Command,
+    cls=GroupedCommand,
     epilog="""\b
 Examples:
   unisock check
   unisock check app:server
   unisock check app:server --adapter tornado && systemctl restart app
+  unisock check app:server --url https://chat.example.com --idle 90
+  unisock check https://chat.example.com/sockjs
+  unisock check sockjs+https://chat.example.com/sockjs --json
+
+\b
+Exit codes:
+  0    all is well
+  1    something does not get through to the server
+  2    a setting is wrong, or the usage
 """,
 )
-@click.argument("target", metavar="[MODULE:SERVER]", required=False)
+@click.argument("target", metavar="[MODULE:SERVER | URL]", required=False)
 @server_options
-def command(target: str | None, **options: Any) -> None:
-    """Build everything without serving, and show the settings in force.
+@group(SITE)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.pass_context
+def command(ctx: click.Context, /, target: str | None, *, as_json: bool, **options: Any) -> None:
+    """Build everything without serving, and show the settings in force; or try a site from outside.
 
     Without MODULE:SERVER it looks at the configuration of this folder alone. In a pipe: setting,
-    value as JSON and source, with tabs between. The exit code is 2 if a setting is wrong.
+    value as JSON and source, with tabs between.
+
+    With --url, or a URL of one endpoint, it does what clients do, through the proxy in front of the
+    server, and says what does not get through, and which line of nginx' configuration mends it. No
+    message is sent to the application; sessions are opened and closed. In a pipe: URL, protocol,
+    check, state, explanation and lines to add, with tabs between.
     """
-    server = Server() if target is None else load_server(target)
-    apply(server, options)
-    server.check()
-    settings = server.settings
-    rows = [*effective(settings, server.sources)]
-    if on_terminal(sys.stdout):
+    site = {name: options.pop(name) for name in SITE_NAMES}
+    well = True
+    if target is not None and ("://" in target or "+unix:" in target):
+        if site["url"] is not None:
+            ctx.fail("the URL of an endpoint, or MODULE:SERVER with --url: one of them")
+        for parameter in ctx.command.params:
+            if options.get(parameter.name or ""):
+                ctx.fail(f"{parameter.opts[0]} is for a server; it cannot go with a URL alone")
+        well = attempt_site(ctx, [one_target(target)], site, as_json=as_json)
+    else:
+        server = Server() if target is None else load_server(target)
+        apply(server, options)
+        gateway = server.check()
+        if site["url"] is not None:
+            targets = targets_of(gateway, site["url"])
+            well = attempt_site(ctx, targets, site, as_json=as_json)
+        else:
+            _show_settings(server, as_json=as_json)
+            say(f"with the adapter {server.adapter.name} it would listen {_where(server)}")
+        for warning in warnings(server.settings, site=site["url"]):
+            warn(warning)
+    if not well:
+        raise click.exceptions.Exit(EXIT_FAILURE)
+
+
+def _show_settings(server: Server, *, as_json: bool) -> None:
+    rows = [*effective(server.settings, server.sources)]
+    if as_json:
+        told = {key: {"value": json.loads(value), "source": source} for key, value, source in rows}
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    elif on_terminal(sys.stdout):
         from .tables import show_settings
 
         show_settings(rows)
     else:
         write_rows(rows)
-    say(f"with the adapter {server.adapter.name} it would listen {_where(server)}")
-    for warning in warnings(settings):
-        warn(warning)
 
 
 def effective(settings: Settings, sources: Sequence[Source]) -> Iterator[tuple[str, str, str]]:
@@ -95,9 +137,19 @@ def _where(server: Server) -> str:
     return address if listen.port else f"{address}, at a free port"
 
 
-def warnings(settings: Settings) -> Iterator[str]:
-    """What is allowed, and may not be meant."""
+def warnings(settings: Settings, *, site: str | None = None) -> Iterator[str]:
+    """What is allowed, and may not be meant.
+
+    :param site: the URL at which a proxy offers it
+    """
     listen = settings.listen
+    if site is not None and not settings.trusted_proxies and listen.unix is None:
+        yield (
+            "trusted_proxies is empty: all clients of a proxy have its address, and share "
+            f"connections_per_address = {settings.limits.connections_per_address}. Name the proxy, "
+            'such as trusted_proxies = ["127.0.0.1"], and let nginx say: '
+            "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
+        )
     if listen.unix is None and listen.tls is None and not _is_private(listen.host):
         yield (
             f"listen.host = {listen.host!r} can be reached from elsewhere, and there is no TLS: "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import anyio
+import msgspec
 
 from unisock.abc import Connection, Gate
 from unisock.errors import HandshakeRejected, LimitExceeded, ProtocolError
@@ -13,10 +14,12 @@ from unisock.messages import Close, Message, printable
 from .packets import PacketFraming, decode, decode_close
 from .websocket import Beneath, WebSocketSession
 
-__all__ = ["CLIENT_MESSAGES", "Carrying", "ClientSocket", "refused"]
+__all__ = ["CLIENT_MESSAGES", "PACKET_BYTES", "Carrying", "ClientSocket", "refused"]
 
 CLIENT_MESSAGES = 65_536
 """The most messages in one packet from a server."""
+PACKET_BYTES = 16_777_216
+"""The most bytes of one packet, unless a single message may be longer."""
 GONE = Close(1000)
 
 
@@ -38,11 +41,16 @@ class ClientSocket(WebSocketSession):
     def __init__(
         self, gate: Gate, below: Connection, open_to: Callable[[Connection], None]
     ) -> None:
-        super().__init__(gate, below, PacketFraming(below.framing, ""), CLIENT_MESSAGES)
+        super().__init__(gate, below, PacketFraming(below.framing, client=True), CLIENT_MESSAGES)
         self._open_to = open_to
         self._goodbye: Close | None = None
         self.opened = False
         self.changed = anyio.Event()
+
+    @property
+    def goodbye(self) -> Close | None:
+        """How the server said that it is over; `None` if the WebSocket just ended."""
+        return self._goodbye
 
     def on_message(self, message: Message) -> None:
         if self._closing or not message:
@@ -90,7 +98,11 @@ class Carrying(Beneath):
     """
 
     def __init__(self, gate: Gate) -> None:
-        super().__init__(gate, gate.limits, gate.heartbeat)
+        # Its messages have the caller's limit. Servers write a letter as \uXXXX, and put several
+        # messages into one packet.
+        most = max(PACKET_BYTES, 6 * gate.limits.message_bytes + 1024)
+        limits = msgspec.structs.replace(gate.limits, message_bytes=most)
+        super().__init__(gate, limits, gate.heartbeat)
         self._inner = gate
         self.session: ClientSocket | None = None
 

@@ -1,4 +1,4 @@
-"""The client's end of a session by streaming responses and POSTs, with httpx."""
+"""The client's end of a session by streaming responses or polls, and POSTs, with httpx."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ from unisock.exchange import read_refusal
 from unisock.handshake import Address, Handshake
 from unisock.messages import Close, Message, Origin, printable
 
-from .client_session import CLIENT_MESSAGES, refused
-from .packets import HEARTBEAT, QUOTED, decode, decode_close
+from .client_session import CLIENT_MESSAGES, PACKET_BYTES, refused
+from .packets import FROM_CLIENT, HEARTBEAT, decode, decode_close
 from .session import too_long
 
 __all__ = ["open_stream"]
 
 POST_BYTES = 65_536
 """What is put into one POST, and waits for it, before the connection is congested."""
-PACKET_BYTES = 16_777_216
-"""The most bytes of one packet."""
 REFUSAL_BYTES = 65_536
 
 
-async def open_stream(call: Call, gate: Gate) -> None:
+async def open_stream(call: Call, gate: Gate, transport: str) -> None:
     """Open a session, and bring it to the gate.
 
+    :param transport: ``xhr-streaming``, or ``xhr-polling``: then a response has one packet
     :raises HandshakeRejected: as `Connector.connect`
     """
     client = _client(call)
-    session = StreamSession(call, gate, client)
+    session = StreamSession(call, gate, client, transport)
     try:
         await session.start()
     except BaseException as error:
@@ -71,6 +70,7 @@ class StreamSession(BufferedConnection):
         "_lines",
         "_paused",
         "_query",
+        "_receiver",
         "_response",
         "_scope",
         "_sending",
@@ -78,7 +78,7 @@ class StreamSession(BufferedConnection):
         "_url",
     )
 
-    def __init__(self, call: Call, gate: Gate, client: httpx.AsyncClient) -> None:
+    def __init__(self, call: Call, gate: Gate, client: httpx.AsyncClient, transport: str) -> None:
         url = call.url
         scheme = "https" if url.secure else "http"
         path, question, query = url.resource.partition("?")
@@ -88,11 +88,12 @@ class StreamSession(BufferedConnection):
             peer=Address(url.unix) if url.unix is not None else Address(url.host, url.port),
             scheme=scheme,
             method="POST",
-            transport="xhr-streaming",
+            transport=transport,
         )
-        super().__init__(gate, handshake, QUOTED)
+        super().__init__(gate, handshake, FROM_CLIENT)
         self._client = client
         self._url = f"{scheme}://{url.authority}{path}"
+        self._receiver = "xhr_streaming" if transport == "xhr-streaming" else "xhr"
         self._query = question + query
         self._response: httpx.Response | None = None
         self._lines: AsyncIterator[bytes] | None = None
@@ -145,8 +146,8 @@ class StreamSession(BufferedConnection):
         await self._client.aclose()
 
     async def _ask(self) -> None:
-        """The next streaming response."""
-        request = self._client.build_request("POST", f"{self._url}/xhr_streaming{self._query}")
+        """The next response."""
+        request = self._client.build_request("POST", f"{self._url}/{self._receiver}{self._query}")
         self._response = response = await self._client.send(request, stream=True)
         location = response.headers.get("location")
         if 300 <= response.status_code < 400 and location is not None:
@@ -233,13 +234,13 @@ class StreamSession(BufferedConnection):
         assert isinstance(frame, bytes)
         self._sending.append(frame)
         self._size += len(frame)
-        self._wake()
+        self._stir()
         if self._size >= POST_BYTES:
             self.congested()
 
     def shut(self, close: Close) -> None:
         self._close = close
-        self._wake()
+        self._stir()
 
     def abort(self) -> None:
         self._scope.cancel()
@@ -249,15 +250,15 @@ class StreamSession(BufferedConnection):
 
     def resume_reading(self) -> None:
         self._paused = False
-        self._wake()
+        self._stir()
 
-    def _wake(self) -> None:
+    def _stir(self) -> None:
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
 
 
 async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The packets in a streaming response, without its prelude.
+    """The packets in a response, without the prelude of a streaming one.
 
     :raises LimitExceeded: one is too long
     """

@@ -100,8 +100,9 @@ async def _connect_socket(call: Call, gate: Gate, seconds: float) -> None:
     if session is None or (scope.cancelled_caught and not session.opened):
         raise TimeoutError(f"{call.url.authority}: nothing came over a WebSocket")
     if not session.opened:
-        assert session.closed is not None
-        raise refused(session.closed)
+        if session.goodbye is None:  # so it was not the server who ended it
+            raise ConnectionError(f"{call.url.authority}: the WebSocket was cut")
+        raise refused(session.goodbye)
 
 
 async def _connect_stream(call: Call, gate: Gate, transport: str, last: Exception | None) -> None:

@@ -1,0 +1,1 @@
+"""What ``unisock check`` does with a URL: try what a client would, and name what is in the way."""
