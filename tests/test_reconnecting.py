@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 from anyio.abc import TaskGroup
 from hypothesis import HealthCheck, given, settings
@@ -69,6 +70,7 @@ class Rig:
         self._connect = connect
         self.events: list[Any] = []
         self.on_resume: Callable[[], object] = lambda: None
+        self.judge: Callable[[Close], Close] = lambda close: close
         self.connection.attach(self)  # type: ignore[arg-type]
 
     def on_message(self, message: Any) -> None:
@@ -376,6 +378,22 @@ async def test_a_broken_rule_is_no_close_of_the_applications(rig: Any) -> None:
     (close,) = one.events
     assert (close.code, close.origin) == (1002, Origin.LOST)
     assert isinstance(close.error(), ConnectionLost)
+
+
+async def test_a_dialect_may_know_better_whether_to_come_back(rig: Any) -> None:
+    for told, back in [(Close(1000, origin=Origin.PEER), True), (Close(1005), False)]:
+        one = rig()
+        one.judge = lambda close, back=back: msgspec.structs.replace(close, reconnect=back)
+        one.dial().ended(told)
+        assert (one.events == ["interrupt"]) is back
+        assert (one.connection.closed is None) is back
+    # What this side closes, nobody has to judge.
+    one = rig()
+    one.judge = None
+    driver = one.dial()
+    one.connection.close(Close())
+    driver.ended(Close())
+    assert len(one.events) == 1
 
 
 async def test_no_message_comes_after_close(rig: Any) -> None:

@@ -6,7 +6,7 @@
     ├── ConfigError             what was asked for cannot be built      key, source
     │   ├── NotInstalled        no such adapter, protocol, plugin, …    kind, name, installed
     │   └── Unsupported         the chosen parts cannot do it           what, who
-    ├── HandshakeRejected       a client was turned away                status, code, reason, retry
+    ├── HandshakeRejected       a client was turned away                status, code, reason, data
     ├── ConnectionClosed        the pipe is gone                        code, reason, reconnect
     │   ├── ClosedLocally       … because this side closed it
     │   ├── ClosedByPeer        … because the peer closed it in good order
@@ -98,29 +98,35 @@ class HandshakeRejected(UnisockError):
     """A client is turned away before it has a connection. Raise it in an ``authorize`` handler.
 
     :param reason: told to the client; no secrets
-    :param status: the HTTP status of the answer (400–599)
+    :param status: the HTTP status of the answer (400–599); the dialect's own unless given, which
+        is 403 with most
     :param code: the close code where the session is refused after it was accepted at HTTP level
     :param retry: whether the client may try again later
     :param headers: further response headers
+    :param data: further facts for the client's program, where its dialect has a place for them, as
+        Socket.IO has
     """
 
     def __init__(
         self,
         reason: str = "Forbidden",
         *,
-        status: int = 403,
+        status: int | None = None,
         code: int = 4500,
         retry: bool = False,
         headers: tuple[tuple[str, str], ...] = (),
+        data: object = None,
     ) -> None:
-        if not 400 <= status <= 599:
+        if status is not None and not 400 <= status <= 599:
             raise ValueError(f"a refusal needs an HTTP status from 400 to 599, not {status}")
         super().__init__(reason)
         self.reason = reason
-        self.status = status
+        self.status = status or 403
+        self.says_status = status is not None
         self.code = code
         self.retry = retry
         self.headers = headers
+        self.data = data
 
 
 class ConnectionClosed(UnisockError):

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from .abc import Channel, Connection, Encoder, Multiplexer, Party, Receiver, Stage
+from .codecs import Codec
 from .envelope import open_envelope
 from .errors import DecodeError, EncodeError, ProtocolError
 from .messages import Ack, Close, Event, Message, Wire, printable
@@ -27,46 +28,51 @@ MAX_ID = 64
 class PlainMultiplexer(Multiplexer):
     """A plain connection that may have channels, besides a spark of its own.
 
-    :ivar encoder: the dialect
+    :ivar encoder: what the sparks of its channels are spoken to through
     :ivar events: whether payloads may be envelopes
+    :ivar party: the connection's own spark
     """
 
-    __slots__ = ("_decode", "_party", "encoder", "events")
+    __slots__ = ("_decode", "encoder", "events", "party")
 
     def __init__(self, connection: Connection, stage: Stage, encoder: Encoder) -> None:
         super().__init__(connection, stage)
         self.encoder = encoder
         self.events = Event in stage.packets or Ack in stage.packets
         self._decode = encoder.codec.decode
-        self._party = stage.enter(connection, encoder, opener=self)
+        self.party = self.enter()
+
+    def enter(self) -> Party:
+        """Make the connection's own spark."""
+        return self.stage.enter(self.connection, self.encoder, opener=self)
 
     def on_message(self, message: Message) -> None:
         try:
             payload = self._decode(message)
-            if self._on_frame(payload):
+            if self.take_frame(payload):
                 return
             packet = open_envelope(payload) if self.events else None
         except (DecodeError, ProtocolError) as error:
-            self._party.on_violation(error)
+            self.party.on_violation(error)
             return
         if packet is None:
-            self._party.on_data(payload)
+            self.party.on_data(payload)
         else:
-            self._party.on_packet(packet)
+            self.party.on_packet(packet)
 
     def on_close(self, close: Close) -> None:
         super().on_close(close)
-        self._party.on_close(close)
+        self.party.on_close(close)
 
     def on_interrupt(self, close: Close) -> None:
         super().on_interrupt(close)
-        self._party.on_interrupt(close)
+        self.party.on_interrupt(close)
 
     def on_resume(self) -> None:
         super().on_resume()
-        self._party.on_resume()
+        self.party.on_resume()
 
-    def _on_frame(self, payload: object) -> bool:
+    def take_frame(self, payload: object) -> bool:
         """Take a payload that is a frame of a channel; `False` if it is something else.
 
         :raises ProtocolError: it is a frame with something else in it
@@ -134,11 +140,18 @@ class PlainChannel(Channel):
             forget=multiplexer.forget,
         )
         self._multiplexer = multiplexer
-        enclosing = multiplexer.encoder.codec.enclose(MESSAGE, *key)
-        assert enclosing is not None
         self._before: Any
         self._after: Any
-        self._before, self._after = enclosing
+        self._before, self._after = self.enclose(multiplexer.encoder.codec)
+
+    def enclose(self, codec: Codec) -> tuple[Message, Message]:
+        """What stands before and after each encoded payload.
+
+        :raises EncodeError: the name has no form in the codec
+        """
+        enclosing = codec.enclose(MESSAGE, *cast("tuple[str, str]", self.key))
+        assert enclosing is not None  # or there would be no channels
+        return enclosing
 
     def wrap(self, frame: Wire) -> Wire:
         if isinstance(frame, tuple):

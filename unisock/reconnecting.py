@@ -162,6 +162,8 @@ class ReconnectingConnection(Connection):
         if self.lower is not None and self.lower.agreed:
             self._confirmed = self._handed
         self.lower = None
+        if self._closing is None:
+            close = self.receiver.judge(close)
         self.broke = close
         self._flowing = False
         if self._probe is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 from anyio.abc import TaskStatus
@@ -14,13 +14,13 @@ from anyio.abc import TaskStatus
 from ..capabilities import Capabilities
 from ..config import Endpoint
 from ..errors import Unsupported
-from ..exchange import Request, Response
+from ..exchange import Held, Request, Response
 from ..handshake import Address, Handshake
 from ..limits import Heartbeat, Limits, Overflow
 from ..options import NoOptions
 from .connection import Connection, Runtime
 
-__all__ = ["Adapter", "Gate", "Gateway", "Listener", "Protocol", "Upgrade"]
+__all__ = ["Adapter", "Answer", "Gate", "Gateway", "Listener", "Protocol", "Upgrade"]
 
 
 class Gate(ABC):
@@ -97,6 +97,10 @@ class Upgrade:
         self._open(connection)
 
 
+Answer: TypeAlias = Response | Upgrade | Held
+"""What comes of a request."""
+
+
 class Protocol(ABC):
     """How a session lives on HTTP exchanges and WebSockets. One object for each endpoint.
 
@@ -119,9 +123,13 @@ class Protocol(ABC):
         self.options = self.Options() if options is None else options
 
     @abstractmethod
-    async def answer(self, request: Request) -> Response | Upgrade:
-        """Answer a request to the endpoint's path, or below it. It may take as long as it likes: it
-        is cancelled when the client goes away.
+    def answer(self, request: Request) -> Answer | Awaitable[Answer]:
+        """Answer a request to the endpoint's path, or below it.
+
+        An ``async def`` may take as long as it likes: it is cancelled when the client goes away. A
+        plain function that answers at once, or with a `Held`, saves the task; where it has to wait,
+        it returns a coroutine, which is begun in any case but that of a server that stops. It is
+        called from any callback of the event loop.
 
         :raises HandshakeRejected: the gateway makes the response
         :raises LimitExceeded: so it does here, with 413, or 408 for a limit of time
@@ -155,6 +163,14 @@ class Gateway(ABC):
 
         Cancel it when the client goes away before there is an answer. A `Streamed` response comes
         only where the capabilities have ``http``.
+        """
+
+    @abstractmethod
+    def respond(self, request: Request) -> Answer | Awaitable[Response | Upgrade]:
+        """The same for adapters that spare themselves a task where there is nothing to wait for:
+        the answer, or a coroutine for a task. Call it from any callback. Never raises.
+
+        It answers more at once if it is told the whole body of a request.
         """
 
     @abstractmethod

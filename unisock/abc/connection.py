@@ -44,13 +44,20 @@ class Receiver(ABC):
 
     def on_interrupt(self, close: Close) -> None:  # noqa: B027 - for clients only
         """The connection broke and is being made anew: of what was sent, some may be lost, and
-        what was asked is not answered any more. Comes only from a client that reconnects.
+        what was asked is not answered any more. Comes from a client that reconnects, and on a server
+        where the dialect lets its clients come back.
         """
 
     def on_resume(self) -> None:  # noqa: B027 - for clients only
-        """The connection is there again, with a server that knows nothing of before. What is sent
-        during this call goes ahead of all that waits.
+        """The connection is there again. A client's server knows nothing of before; what the client
+        sends during this call goes ahead of all that waits.
         """
+
+    def judge(self, close: Close) -> Close:
+        """What it means that a client's connection ended so: whether to come back. By default what
+        the close itself says; a dialect may have been told more.
+        """
+        return close
 
 
 class _Nobody(Receiver):
@@ -190,6 +197,11 @@ class Connection(ABC):
 
     def watch(self) -> None:  # noqa: B027 - not every connection has a heartbeat
         """Begin to watch for silence. The gate calls it when it has let the connection in."""
+
+    @property
+    def held(self) -> bool:
+        """Whether somebody has stopped it with `hold`: then no answer of the peer's is heard."""
+        return self._holds > 0
 
     def hold(self) -> None:
         """Deliver no message until `release` was called as often."""

@@ -24,6 +24,12 @@ class Party(ABC):
         """A packet of another kind than `Data`."""
 
     @abstractmethod
+    def wants(self, packet: Packet) -> bool:
+        """Whether some plugin has a use for this packet, for a dialect that can take a message in
+        two ways.
+        """
+
+    @abstractmethod
     def on_close(self, close: Close) -> None:
         """The connection has ended."""
 

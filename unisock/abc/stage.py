@@ -11,7 +11,7 @@ import anyio
 from ..errors import HandshakeRejected
 from ..framing import TEXT_AND_BINARY, Framing
 from ..limits import Limits, Overflow
-from ..messages import Close, Origin, Packet, Sent, Wire
+from ..messages import Close, Origin, Packet, Sent, Wire, printable
 from .connection import NOBODY, Connection, Runtime
 from .encoder import Encoder, Opener, Party
 
@@ -51,8 +51,9 @@ class Stage(ABC):
 
     @abstractmethod
     def join(self, channel: Channel, *, ours: bool = False) -> None:
-        """Ask the application about a channel: `Channel.admitted` or `Channel.refused` is called,
-        now or later.
+        """Ask the application about a channel: `Channel.admitted`, `Channel.refused` or
+        `Channel.unknown` is called, now or later. One without a name has the handlers of the stage
+        itself.
 
         :param ours: this side has begun it: then it is admitted now
         """
@@ -133,6 +134,11 @@ class Channel(Connection):
     def refused(self, rejection: HandshakeRejected) -> None:
         """The application does not let it in."""
         self.close(Close(rejection.code, rejection.reason, rejection.retry))
+
+    def unknown(self) -> None:
+        """Nobody serves a channel with this name."""
+        name = printable(self.channel, 60)
+        self.refused(HandshakeRejected(f"there is no channel {name}", status=404))
 
     def resumed(self) -> None:
         """The connection beneath was made anew; tell the other side of this channel again."""

@@ -11,6 +11,7 @@ from importlib import import_module
 import click
 
 from ..errors import ConfigError, UnisockError
+from ..registry import installed, look_up
 from .output import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USAGE, Context, complain
 
 __all__ = ["run", "unisock"]
@@ -18,7 +19,7 @@ __all__ = ["run", "unisock"]
 COMMANDS = {
     "serve": "Serve an application.",
     "demo": "Serve a chat, to see unisock at work.",
-    "check": "Show the settings in force, and what is wrong with them.",
+    "check": "Show the settings in force, or what a proxy gets wrong.",
     "adapters": "List the installed adapters and what they can do.",
     "connect": "Talk to a WebSocket, at a terminal or in a pipe.",
     "bench": "Measure throughput and latency of a WebSocket that echoes.",
@@ -28,32 +29,50 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """Imports a command when it is asked for."""
+    """Imports a command when it is asked for.
+
+    Packages add commands by the entry-point group ``unisock.commands``: a function that is given
+    `target.load`, and returns a `click.Command`.
+    """
 
     context_class = Context
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*COMMANDS]
+        return [*COMMANDS, *[name for name in installed("command") if name not in COMMANDS]]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name in COMMANDS:
+            module = import_module(f".{cmd_name.replace('-', '_')}", __package__)
+            command: click.Command = module.command
+        elif cmd_name in installed("command"):
+            from .target import load  # and with it the server
+
+            command = look_up("command", cmd_name)(load)
+            command.context_class = Context
+        else:
             return None
-        module = import_module(f".{cmd_name.replace('-', '_')}", __package__)
-        command: click.Command = module.command
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there is: {', '.join(COMMANDS)}"
+        known = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in known:
+            close = difflib.get_close_matches(args[0], known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there is: {', '.join(known)}"
             ctx.fail(f"no command {args[0]!r}; {hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [*COMMANDS.items()]
+        for name in self.list_commands(ctx)[len(COMMANDS) :]:
+            try:
+                command = self.get_command(ctx, name)
+                rows.append((name, command.get_short_help_str(60) if command else ""))
+            except ConfigError as error:
+                rows.append((name, f"Broken: {error}"))
         with formatter.section("Commands"):
-            formatter.write_dl([*COMMANDS.items()])
+            formatter.write_dl(rows)
 
 
 @click.group(

@@ -17,7 +17,7 @@ from ..errors import ConfigError, UnisockError
 from ..server import Server
 from .output import EXIT_FAILURE, EXIT_USAGE, complain
 
-__all__ = ["example", "load_file", "load_server", "source_folder"]
+__all__ = ["example", "load", "load_file", "load_server", "source_folder"]
 
 ATTRIBUTE = "server"
 _HERE = Path(__file__).resolve().parent
@@ -50,6 +50,15 @@ class ApplicationError(click.ClickException):
         frames.stack = traceback.StackSummary.from_list(own)
         click.echo("".join(frames.format(chain=False)), err=True, nl=False)
         complain(self.message)
+
+
+def load(target: str | None) -> Server:
+    """The server that `load_server` finds; without a target, what the configuration of this folder
+    says.
+
+    :raises click.ClickException: there is none
+    """
+    return Server() if target is None else load_server(target)
 
 
 def load_server(target: str) -> Server:
