@@ -4,14 +4,17 @@ PORT ?=
 ARGS ?=
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Tests start hundreds of processes, and each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench autobahn format clean
+.PHONY: help demo test matrix check bench autobahn format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## serve the chat (ADAPTER=tornado PORT=8001 to change how)
+demo: export NODE_PATH := $(CURDIR)/tests/interop/node_modules
+demo: ## serve the chat to every client (ADAPTER=picows PORT=8001 to change how)
 	@.ci/setup run
 	@unisock demo $(if $(ADAPTER),--adapter $(ADAPTER)) $(if $(PORT),--port $(PORT)) $(ARGS)
 
@@ -19,6 +22,10 @@ test: ## run all checks and all tests (ARGS='-k rooms' is passed to pytest)
 	@.ci/setup test
 	@.ci/check
 	@pytest -n 2 --dist loadgroup $(ARGS)
+
+matrix: ## run all tests, and write what they prove into the README
+	@.ci/setup test
+	@pytest -n 2 --dist loadgroup --matrix
 
 check: ## lint, formatting, types, documentation, lock file
 	@.ci/setup check

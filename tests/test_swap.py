@@ -121,7 +121,11 @@ def chat() -> ModuleType:
 
 
 @pytest.fixture
-async def running(chat: ModuleType, setting: tuple[str, str]) -> AsyncGenerator[Running]:
+async def running(
+    chat: ModuleType, setting: tuple[str, str], proves: Any
+) -> AsyncGenerator[Running]:
+    protocol = "sockjs" if setting[0] == "sockjs-tornado" else "websocket"
+    proves(protocol=protocol, client="the whole chat, raw clients", host=setting[0])
     async with serving(chat.server, adapter=setting[0]) as running:
         yield running
 
@@ -153,7 +157,10 @@ async def test_the_welcome_says_what_runs_and_who_is_where(
     newcomer = Person(await running.connect())
     welcome = await newcomer.hears("welcome")
     assert (welcome["adapter"], welcome["backend"]) == setting
-    assert welcome["transport"] == "websocket"
+    assert welcome["transport"] == (
+        "sockjs/websocket" if setting[0] == "sockjs-tornado" else "websocket"
+    )
+    assert welcome["transports"] == {name: welcome["transport"] for name in ("Ada", "Bob")}
     assert welcome["people"] == ["Ada", "Bob"]
     assert welcome["rooms"] == {"lobby": ["Ada", "Bob"], "tea": ["Ada"]}
     assert welcome["figures"]["connections"] == 3
@@ -339,5 +346,7 @@ async def test_the_page_and_the_way_in_are_served(running: Running) -> None:
     assert b"<!doctype html>" in page.body
     way = msgspec.json.decode((await running.request("/config.json")).body)
     assert way["adapter"] == running.server.adapter.name
-    assert way["path"] == "/ws"
-    assert way["protocol"] == ("sockjs" if "sockjs" in way["adapter"] else "websocket")
+    (endpoint,) = way["endpoints"]
+    assert endpoint["path"] == "/ws"
+    assert endpoint["protocol"] == ("sockjs" if "sockjs" in way["adapter"] else "websocket")
+    assert way["clients"] == ["engineio", "eventsource", "sockjs", "websocket"]

@@ -106,10 +106,12 @@ def _add_endpoint(
             inbox=inbox,
         )
 
-    if "message" not in handlers and "session" not in handlers:
+    heard = {"message", "session"} & handlers.keys() or gateway.sparks.registered.packets
+    if not heard:
         log.info(
             "endpoint %s has no on_message handler: what clients send is ignored", endpoint.path
         )
+    spoken = dialect(codec, for_dialect)
     gate = EndpointGate(
         gateway,
         endpoint,
@@ -117,12 +119,13 @@ def _add_endpoint(
             settings.heartbeat, endpoint.heartbeat, f"endpoint {endpoint.path}: heartbeat"
         ),
         capabilities=adapter.capabilities,
-        dialect=dialect(codec, for_dialect),
+        dialect=spoken,
         pipeline=build(handlers, False),
         authorize=handlers.get("authorize"),
         build=build,
     )
-    gateway.add(gate, None if protocol is None else protocol(gate, *for_protocol))
+    documents = spoken.install(gate)
+    gateway.add(gate, None if protocol is None else protocol(gate, *for_protocol), documents)
 
 
 def _choose_protocol(adapter: Adapter, endpoint: Endpoint) -> type[Protocol] | None:

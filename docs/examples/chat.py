@@ -2,19 +2,22 @@
 
 Run it, and open the address that it prints in two windows:
 
-    unisock demo                       or: python docs/examples/chat.py --port 8001
-    unisock demo --adapter tornado     the same chat; another library owns the socket
+    unisock demo                       an endpoint for each protocol that the adapter carries
+    unisock demo --adapter picows      the same chat; another library owns the socket
+    python docs/examples/chat.py       what is configured, and nothing else
 
 Client and server send each other events. What a client may say is one ``@command`` each, with the
 types of its arguments; a refusal is the answer to it. What the server says is one call of ``tell``
-each.
+each. By which protocol somebody has come makes no difference here: it is only shown.
 """
 
+import os
 import unicodedata
 from collections.abc import Callable
 from functools import wraps
 from itertools import count
 from pathlib import Path
+from secrets import token_urlsafe
 from time import time
 from typing import Annotated, Any, TypeVar
 
@@ -27,6 +30,7 @@ from unisock import (
     Handshake,
     HandshakeRejected,
     Hub,
+    LimitExceeded,
     Overflow,
     Server,
     Spark,
@@ -35,6 +39,8 @@ from unisock import (
     hookimpl,
 )
 from unisock.abc import Runtime
+from unisock.config import Endpoint
+from unisock.registry import installed, look_up
 from unisock_emitter import Emitter, EventError
 from unisock_rooms import Rooms
 
@@ -67,7 +73,9 @@ class Feed:
     @hookimpl
     def unisock_open(self, spark: Spark) -> None:
         spark.state["number"] = next(self.numbers)
-        tell(server.everyone, "opened", number=spark.state["number"], transport=spark.transport)
+        spark.state["shown"] = transport_of(spark)
+        facts = {"number": spark.state["number"], "transport": spark.state["shown"]}
+        tell(server.everyone, "opened", **facts)
 
     @hookimpl
     def unisock_close(self, spark: Spark, close: Close) -> None:
@@ -83,17 +91,27 @@ class Feed:
         tell(server.everyone, "fault", number=spark.state["number"], error=type(error).__name__)
 
     async def report(self) -> None:
-        """Once a second, the figures, if they have changed."""
+        """Once a second: who went over to another transport, and the figures, if they changed."""
         last: dict[str, Any] = {}
         while True:
             before, started = self.messages, anyio.current_time()
             await anyio.sleep(1)
+            for spark in [*server.hub]:
+                self.follow(spark)
             rate = (self.messages - before) / (anyio.current_time() - started)
             figures = self.figures(rate)
             if figures != last:
                 # Nobody should be cut off for being too slow for figures.
                 tell(server.everyone, "figures", Overflow.DROP_NEWEST, **figures)
             last = figures
+
+    def follow(self, spark: Spark) -> None:
+        """Tell everyone if somebody went over; a session stays the same, so there is no hook."""
+        shown, now = spark.state.get("shown"), transport_of(spark)
+        if shown is not None and shown != now:
+            spark.state["shown"] = now
+            facts = {"number": spark.state["number"], "name": spark.state.get("name")}
+            tell(server.everyone, "moved", **facts, transport=now)
 
     def figures(self, rate: float = 0) -> dict[str, Any]:
         return {
@@ -109,17 +127,81 @@ events = Emitter()
 rooms = Rooms()
 # All else comes from unisock.toml, the environment and the command line.
 server = Server(plugins=[events, rooms, feed])
-server.asset("/", Path(__file__).with_name("chat.html").read_text(encoding="utf-8"))
 
 people: dict[str, Spark] = {}
 """Everyone with a name, by that name as `fold` gives it."""
 
 
+# The pages.
+
+PAGES = Path(__file__).with_name("chat_page")
+TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript"}
+LIBRARIES = {
+    "engine.io-client": "dist/engine.io.min.js",
+    "sockjs-client": "dist/sockjs.min.js",
+}
+"""npm's clients, each with its file for browsers."""
+
+for file in PAGES.rglob("*.*"):
+    name = file.relative_to(PAGES).as_posix()
+    path = {"index.html": "/", "chat.html": "/chat"}.get(name, f"/{name}")
+    server.asset(path, file.read_bytes(), f"{TYPES[file.suffix]}; charset=utf-8")
+
+
 def way_in() -> dict[str, Any]:
-    """How the page reaches the chat: what is configured, so that the page need not know."""
-    endpoint, sessions = server.settings.endpoints[0], server.adapter.capabilities.sessions
-    protocol = endpoint.protocol or (sessions[0] if sessions else "websocket")
-    return {"path": endpoint.path, "protocol": protocol, "adapter": server.adapter.name}
+    """How the pages reach the chat: what is configured, so that they need not know."""
+    return {
+        "adapter": server.adapter.name,
+        "endpoints": [
+            {"path": one.path, "protocol": protocol_of(one), "dialect": one.dialect}
+            for one in server.settings.endpoints
+        ],
+        "carries": {name: carries(name) for name in installed("protocol")},
+        "clients": sorted(file.stem for file in PAGES.glob("clients/*.js")),
+        "libraries": libraries(),
+    }
+
+
+def carries(protocol: str) -> bool:
+    """Whether the adapter in use can."""
+    can = server.adapter.capabilities
+    return protocol in can.sessions or all(
+        getattr(can, need) for need in look_up("protocol", protocol).needs
+    )
+
+
+def libraries() -> dict[str, dict[str, str]]:
+    """Those of npm's clients that are there, where Node would look: handed out, with version."""
+    folders = [Path(name) for name in os.environ.get("NODE_PATH", "").split(os.pathsep) if name]
+    folders += [folder / "node_modules" for folder in (Path.cwd(), *Path.cwd().parents)]
+    found: dict[str, dict[str, str]] = {}
+    for name, script in LIBRARIES.items():
+        for home in (folder / name for folder in folders):
+            if name not in found and (home / script).is_file():
+                path, package = (
+                    f"npm/{name}.js",
+                    msgspec.json.decode((home / "package.json").read_bytes()),
+                )
+                server.asset(f"/{path}", (home / script).read_bytes(), "text/javascript")
+                found[name] = {"path": path, "version": package["version"]}
+    return found
+
+
+def protocol_of(endpoint: Endpoint) -> str:
+    """What the endpoint speaks; where it does not say so, what the adapter brings."""
+    own = server.adapter.capabilities.sessions
+    return endpoint.protocol or (own[0] if own else "websocket")
+
+
+def transport_of(spark: Spark) -> str:
+    """How somebody is connected, as the server sees it: ``sockjs/xhr-streaming``, or
+    ``engineio/polling→websocket`` for one that went over.
+    """
+    first, now = spark.state.setdefault("came by", spark.transport), spark.transport
+    dialect = spark.endpoint.dialect
+    names = [] if dialect == "plain" else [dialect]
+    names += [protocol_of(spark.endpoint), now if first == now else f"{first}→{now}"]
+    return "/".join(dict.fromkeys(names))
 
 
 # The chat.
@@ -131,13 +213,21 @@ def enter(spark: Spark) -> None:
         spark,
         "welcome",
         adapter=server.adapter.name,
-        transport=spark.transport,
+        transport=transport_of(spark),
         backend=server.settings.backend,
         version=__version__,
         people=sorted(other.state["name"] for other in people.values()),
+        transports={other.state["name"]: transport_of(other) for other in people.values()},
         rooms=directory(),
         figures=feed.figures(),
     )
+    query = spark.handshake.query
+    if "name" in query:  # a command such as curl says hello by its URL
+        try:
+            hello(spark, msgspec.convert(query["name"], Label), token_urlsafe(16))
+            join(spark, msgspec.convert(query.get("room", "lobby"), Label))
+        except (EventError, LimitExceeded, msgspec.ValidationError) as error:
+            spark.close_nowait(4500, str(error))
 
 
 @server.on_close
@@ -177,7 +267,8 @@ def hello(spark: Spark, name: Label, key: Id) -> None:
         step_down(other)
     people[fold(name)] = spark
     spark.state.update(name=name, key=key)
-    facts = {"name": name, "number": spark.state["number"]}
+    number, transport = spark.state["number"], transport_of(spark)
+    facts = {"name": name, "number": number, "transport": transport}
     tell(spark, "named", **facts, you=True)
     tell(server.everyone - spark, "named", **facts, you=False)
 
@@ -195,20 +286,23 @@ def leave(spark: Spark, room: Label) -> None:
 
 
 @command("say")
-def say(spark: Spark, room: Label, text: Text, id: Id) -> None:
+def say(spark: Spark, room: Label, text: Text, id: Id | None = None) -> None:
     """To everyone in a room. The id comes back, so the sender knows that it got through."""
-    said = {"room": room, "name": name_of(spark), "text": text, "id": id, "at": time()}
-    tell(rooms[check_member(spark, room)], "said", **said)
+    tell(rooms[check_member(spark, room)], "said", room=room, **message(spark, text, id))
 
 
 @command("whisper")
-def whisper(spark: Spark, to: Label, text: Text, id: Id) -> None:
+def whisper(spark: Spark, to: Label, text: Text, id: Id | None = None) -> None:
     """To one person."""
-    name, other = name_of(spark), people.get(fold(to))
+    said, other = message(spark, text, id), people.get(fold(to))
     if other is None:
         raise EventError("gone", f"{to} is not here")
-    said = {"to": other.state["name"], "name": name, "text": text, "id": id, "at": time()}
-    tell(spark | other, "whispered", **said)
+    tell(spark | other, "whispered", to=other.state["name"], **said)
+
+
+def message(spark: Spark, text: str, id: str | None) -> dict[str, Any]:
+    facts = {"name": name_of(spark), "transport": transport_of(spark)}
+    return {**facts, "text": text, "id": id, "at": time()}
 
 
 @command("typing")

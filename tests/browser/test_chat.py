@@ -1,37 +1,16 @@
 """The chat's page in Chromium, with several windows, on each adapter that has a port."""
 
 import re
-import shutil
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
 ADAPTERS = ["websockets", "tornado", "sockjs-tornado"]
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
 PATIENCE = 20_000  # ms; what is expected may take a reconnect with its back-off
 TYPED = "<img src=x onerror=\"document.title='broken into'\"> & <b>friends</b>"
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Generator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 class Window:
@@ -40,9 +19,10 @@ class Window:
     def __init__(self, page: Page, name: str) -> None:
         self.page = page
         self.name = name
-        page.set_default_timeout(PATIENCE)
 
-    def enter(self) -> None:
+    def enter(self, by: str | None) -> None:
+        if by is not None:
+            self.page.locator("#door").get_by_role("button", name=by).click()
         self.page.get_by_label("Your name").fill(self.name)
         self.page.get_by_role("button", name="Enter the chat").click()
         expect(self.page.locator("#door")).to_be_hidden(timeout=PATIENCE)
@@ -79,25 +59,15 @@ Open = Callable[..., Window]
 
 
 @pytest.fixture
-def open_window(browser: Browser) -> Generator[Open]:
-    """``open_window(url, "Ada")``: a window of somebody who has entered the chat."""
-    contexts: list[Any] = []
-    errors: list[str] = []
+def open_window(open_page: Any) -> Open:
+    """``open_window(url, "Ada", by="SockJS")``: a window of somebody who has entered the chat."""
 
-    def open_window(url: str, name: str, *, width: int = 1200, **options: Any) -> Window:
-        context = browser.new_context(viewport={"width": width, "height": 760}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(url)
-        window = Window(page, name)
-        window.enter()
+    def open_window(url: str, name: str, *, by: str | None = None, **options: Any) -> Window:
+        window = Window(open_page(f"{url}/chat", **options), name)
+        window.enter(by)
         return window
 
-    yield open_window
-    for context in contexts:
-        context.close()
-    assert errors == []
+    return open_window
 
 
 def free_port() -> int:
@@ -111,7 +81,9 @@ def adapter(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def url(start: Any, adapter: str) -> str:
+def url(start: Any, adapter: str, proves: Any) -> str:
+    protocol = "sockjs" if adapter == "sockjs-tornado" else "websocket"
+    proves(protocol=protocol, client="the chat's page, Chromium", host=adapter)
     return start("demo", "--adapter", adapter, "--port", "0").url()
 
 
@@ -125,7 +97,8 @@ def test_two_windows_talk(url: str, adapter: str, open_window: Open) -> None:
     ada, bob = open_window(url, "Ada"), open_window(url, "Bob")
     for window in (ada, bob):
         expect(window.page.locator("#adapter")).to_have_text(adapter)
-        expect(window.page.locator("#facts")).to_contain_text("websocket")
+        transport = "sockjs/xhr-streaming" if adapter == "sockjs-tornado" else "websocket"
+        expect(window.page.locator("#facts")).to_contain_text(transport)
         expect(window.page.locator("#connections")).to_have_text("2")
     expect(ada.room("lobby")).to_contain_text("you, Bob")
     ada.say("hello, world")
@@ -134,6 +107,23 @@ def test_two_windows_talk(url: str, adapter: str, open_window: Open) -> None:
         window.sees("hello, world", "Ada")
         window.sees(TYPED, "Bob")
         assert "broken into" not in window.page.title()
+
+
+def test_how_somebody_comes_is_a_choice_that_all_can_see(start: Any, open_window: Open) -> None:
+    url = start("demo", "--adapter", "tornado", "--port", "0").url()
+    ada, bob = open_window(url, "Ada", by="Engine.IO"), open_window(url, "Bob")
+    expect(bob.person("Ada")).to_contain_text("engineio/polling→websocket", timeout=PATIENCE)
+    ada.say("polled, then upgraded")
+    line = bob.page.locator("#log .say").filter(has_text="polled, then upgraded")
+    expect(line.locator(".transport")).to_have_text("engineio/polling→websocket")
+    ada.page.locator("#live").get_by_role("button", name="EventSource").click()
+    ada.notices("Connected again")
+    expect(bob.person("Ada")).to_contain_text("eventsource")
+    expect(bob.room("lobby")).to_contain_text("Ada")
+    bob.say("still here?")
+    ada.sees("still here?", "Bob")
+    ada.say("by POST")
+    bob.sees("by POST", "Ada")
 
 
 def test_private_messages_stay_private(url: str, open_window: Open) -> None:
@@ -174,7 +164,7 @@ def test_a_taken_name_is_refused_at_the_door(page_url: str, open_window: Open) -
     second = bob.page.context.browser
     assert second is not None
     page = second.new_context().new_page()
-    page.goto(page_url)
+    page.goto(f"{page_url}/chat")
     page.get_by_label("Your name").fill("ADA")
     page.get_by_label("Your name").press("Enter")
     expect(page.locator("#wrong")).to_have_text("somebody else is ADA")
@@ -234,7 +224,7 @@ def test_a_private_message_waits_for_who_is_away(page_url: str, open_window: Ope
     ada.say("are you there?")
     ada.notices("Bob is not here. It is sent when Bob comes back.")
     expect(ada.page.locator(".waiting")).to_have_count(1)
-    bob.page.goto(page_url)
+    bob.page.goto(f"{page_url}/chat")
     ada.sees("are you there?", "Ada")
     expect(bob.person("Ada").locator(".badge")).to_have_text("1")
 

@@ -179,19 +179,36 @@ class TestDemo:
     def test_it_serves_the_chat_and_says_where(self, start: Any, adapter: str) -> None:
         process = start("demo", "--adapter", adapter, "--port", "0")
         url = process.says(r"the chat is at (\S+)/ – open it in two windows")[1]
-        page = httpx.get(url, trust_env=False)
-        assert page.status_code == 200
-        assert "<title>unisock chat</title>" in page.text
+        for path, title in (("/", "unisock: one room, every client"), ("/chat", "unisock chat")):
+            page = httpx.get(f"{url}{path}", trust_env=False)
+            assert page.status_code == 200
+            assert f"<title>{title}</title>" in page.text
         assert httpx.get(f"{url}/config.json", trust_env=False).json()["adapter"] == adapter
         assert process.stop(signal.SIGINT) == 0
         assert "Traceback" not in process.stderr
 
-    def test_the_page_takes_nothing_from_elsewhere(self, start: Any) -> None:
-        page = httpx.get(start("demo", "--port", "0").url(), trust_env=False).text
-        without_namespaces = page.replace("http://www.w3.org/2000/svg", "")
-        assert "http://" not in without_namespaces
-        assert "https://" not in without_namespaces
-        assert "default-src 'none'" in page
+    def test_it_offers_each_protocol_that_the_adapter_carries(self, start: Any) -> None:
+        def offered(*options: str) -> dict[str, str]:
+            url = start("demo", "--port", "0", *options).url()
+            ways = httpx.get(f"{url}/config.json", trust_env=False).json()["endpoints"]
+            return {one["protocol"]: one["path"] for one in ways}
+
+        every = ["websocket", "sockjs", "engineio", "eventsource"]
+        assert list(offered()) == every
+        assert list(offered("--adapter", "aiohttp")) == every
+        assert offered("--adapter", "websockets", "--backend", "trio") == {"websocket": "/ws"}
+        assert offered("--backend", "trio") == {"websocket": "/ws"}
+        assert offered("--adapter", "sockjs-tornado") == {"sockjs": "/sockjs"}
+        assert offered("--set", 'endpoints=[{"path": "/own"}]') == {"websocket": "/own"}
+
+    def test_the_pages_take_nothing_from_elsewhere(self, start: Any) -> None:
+        url = start("demo", "--port", "0").url()
+        for path in ("", "/chat", "/index.js", "/chat.js", "/link.js", "/base.css"):
+            document = httpx.get(f"{url}{path}", trust_env=False).text
+            without_namespaces = document.replace("http://www.w3.org/2000/svg", "")
+            assert "http://" not in without_namespaces
+            assert "https://" not in without_namespaces
+            assert "." in path or "default-src 'none'; style-src 'self'" in document
 
     def test_a_line_in_the_configuration_changes_the_adapter(
         self, start: Any, tmp_path: Path

@@ -110,7 +110,8 @@ def test_chat_lets_people_talk(start: Any, adapter: str, backend: str, below: st
     url = serve(start, "chat.py", adapter, backend)
     way = httpx.get(url.replace("ws", "http", 1) + "/config.json", trust_env=False).json()
     assert way["adapter"] == adapter
-    with connect(url + way["path"] + below) as ada, connect(url + way["path"] + below) as bob:
+    path = way["endpoints"][0]["path"] + below
+    with connect(url + path) as ada, connect(url + path) as bob:
         for client, name in ((ada, "Ada"), (bob, "Bob")):
             emit(client, "hello", name, name)
             emit(client, "join", "lobby")

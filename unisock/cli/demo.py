@@ -15,6 +15,7 @@ from ..config import Settings
 from ..errors import UnisockError
 from ..handshake import Address
 from ..server import Server
+from .demo_endpoints import offer
 from .options import apply, server_options
 from .output import Command, say
 from .target import example, load_file
@@ -30,30 +31,45 @@ EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
     epilog="""\b
 Examples:
   unisock demo
-  unisock demo --adapter tornado --port 8001 --open
+  unisock demo --adapter picows --port 8001 --open
   unisock demo --host 0.0.0.0
 """,
 )
 @server_options
 @click.option("--open", "look", is_flag=True, help="Open the page in your browser.")
 def command(look: bool, **options: Any) -> None:
-    """Serve a chat: rooms, private messages, and a live feed of what the server does.
+    """Serve a chat to every client at once: WebSocket, SockJS, Engine.IO, EventSource, curl.
 
-    Open the address that it prints in two windows. Stop it and start it with another adapter: the
-    open pages come back by themselves.
+    The page has a panel for each, all in one room on one port, and says how the server sees them.
+    The chat has rooms, private messages, and a live feed of what the server does. Stop the server
+    and start it with another adapter: the open pages come back by themselves.
+
+    Adapter and endpoints are chosen for the demo, unless the configuration or an option says them.
     """
     server = load_file(example("chat.py")).server
     apply(server, options)
+    left_out = offer(server)
 
     def invite(addresses: Sequence[Address]) -> None:
         url = page(server.settings, addresses)
         if url is None:
             return
         say(f"the chat is at {url} – open it in two windows; Ctrl-C ends it")
+        say(f"it speaks {spoken(server)}")
+        if left_out:
+            say(left_out, colour="yellow")
         if look and not webbrowser.open(url):
             say("no browser was found to open it", colour="yellow")
 
     launch.run(Announced(server, invite), ())
+
+
+def spoken(server: Server) -> str:
+    """What is spoken where."""
+    default = next(iter(server.adapter.capabilities.sessions), "websocket")
+    return ", ".join(
+        f"{one.protocol or default} at {one.path}" for one in server.settings.endpoints
+    )
 
 
 def page(settings: Settings, addresses: Sequence[Address]) -> str | None:
