@@ -21,11 +21,11 @@ demo: ## serve the chat to every client (ADAPTER=picows PORT=8001 to change how)
 test: ## run all checks and all tests (ARGS='-k rooms' is passed to pytest)
 	@.ci/setup test
 	@.ci/check
-	@pytest -n 2 --dist loadgroup $(ARGS)
+	@pytest -n 2 --dist worksteal $(ARGS)
 
 matrix: ## run all tests, and write what they prove into the README
 	@.ci/setup test
-	@pytest -n 2 --dist loadgroup --matrix
+	@pytest -n 2 --dist worksteal --matrix
 
 check: ## lint, formatting, types, documentation, lock file
 	@.ci/setup check

@@ -4,6 +4,7 @@
 `watch`, which takes down the steps of a client.
 """
 
+import gc
 import importlib.util
 import os
 import re
@@ -33,7 +34,8 @@ from unisock.redial import StateChange
 from unisock.server import Server
 from unisock.timers import Timers
 
-ALLOWED_REASON = "capability:"
+from .matrix import BY_CAPABILITY, Matrix
+
 PATIENCE = 30
 READY = r"listening on (https?://\S+)"
 
@@ -62,14 +64,31 @@ def refuse(report: pytest.TestReport | pytest.CollectReport) -> None:
         return
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     reason = reason.removeprefix("Skipped: ")
-    if not reason.startswith(ALLOWED_REASON):
+    if not reason.startswith(BY_CAPABILITY):
         report.outcome = "failed"
         report.longrepr = f"skipped on CI, where everything must run: {reason}"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--matrix", action="store_true", help="write what the tests have proved into README.md"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Matrix(config), "matrix")
     if os.environ.get("CI"):
         config.pluginmanager.register(NoSilentSkips(), "no-silent-skips")
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays until the end. To look for garbage in it, again and again, took half
+    of the time of most tests.
+    """
+    import hypothesis  # noqa: F401 - while it is imported, it asks the collector who refers to what
+
+    gc.collect()
+    gc.freeze()
 
 
 class Process:

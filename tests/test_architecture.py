@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from unisock.connection import BufferedConnection
+from unisock.frame_connection import FrameConnection, StreamConnection
+
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = """
@@ -21,9 +24,10 @@ FLOORS = """
     messages
     handshake | framing | codecs | url
     exchange | config | options | frames
-    abc | registry | assets | sockets | bytestream | envelope
+    assets
+    abc | registry | sockets | bytestream | envelope
     connection | pipeline | lane | plain_channels | websocket | runtime | launch
-    recipient | memory | plain | handlers | reconnecting | dialing
+    recipient | frame_connection | memory | plain | handlers | reconnecting | dialing
     fanout
     audience
     spark
@@ -34,6 +38,7 @@ FLOORS = """
     gateway
     assembly
     redial | memory_client | client_gate
+    client_options
     server | client
     __init__
     testing | cli
@@ -159,6 +164,43 @@ def members_know_only_the_public_core(source: Source) -> Iterator[str]:
             yield f"imports {module}, which is for tests and commands"
 
 
+OUR_CONNECTIONS = {
+    kind.__name__: {
+        name
+        for one in kind.__mro__
+        for name in (*vars(one), *getattr(one, "__slots__", ()))
+        if re.match(r"_(?!_|abc_)", name)
+    }
+    for kind in (BufferedConnection, FrameConnection, StreamConnection)
+}
+"""What is private to the connections of the core that others derive from."""
+
+
+def members_override_nothing_private(source: Source) -> Iterator[str]:
+    """A method of the same name would be called in place of the core's, and nobody would notice."""
+    if source.package == "unisock":
+        return
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+        private = set[str]().union(*[OUR_CONNECTIONS.get(base, set()) for base in bases])
+        for name in sorted(private.intersection(defined_in(node))):
+            yield f"overrides the private {name} in {node.name}"
+
+
+def defined_in(node: ast.ClassDef) -> Iterator[str]:
+    """The methods and slots of a class."""
+    for part in node.body:
+        match part:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.Assign(targets=[ast.Name(id="__slots__")], value=value):
+                yield from ast.literal_eval(value)
+            case _:
+                pass
+
+
 def no_imports_for_types_only(source: Source) -> Iterator[str]:
     for node in ast.walk(source.tree):
         match node:
@@ -182,6 +224,7 @@ RULES: list[Callable[[Source], Iterator[str]]] = [
     core_imports_downwards,
     core_names_no_member,
     members_know_only_the_public_core,
+    members_override_nothing_private,
     no_imports_for_types_only,
     files_and_functions_are_short,
 ]
@@ -219,6 +262,7 @@ def test_every_place_is_taken() -> None:
     assert not empty, f"FLOORS names modules that do not exist: {sorted(empty)}"
 
 
+MEMBER = "class A(BufferedConnection):\n    {}"
 LONG_FUNCTION = "def f():\n" + "    pass\n" * MAX_FUNCTION_LINES
 
 
@@ -242,6 +286,12 @@ LONG_FUNCTION = "def f():\n" + "    pass\n" * MAX_FUNCTION_LINES
         ("unisock_rooms", "from unisock._wire import x", members_know_only_the_public_core),
         ("unisock_rooms", "from unisock.hub import _x", members_know_only_the_public_core),
         ("unisock_rooms", "from unisock import testing", members_know_only_the_public_core),
+        ("unisock_x", MEMBER.format("def _wake(self): ..."), members_override_nothing_private),
+        (
+            "unisock_x",
+            MEMBER.format("__slots__ = ('_pulse', 'x')"),
+            members_override_nothing_private,
+        ),
         ("unisock.hub", "import typing\nif typing.TYPE_CHECKING: pass", no_imports_for_types_only),
         ("unisock.hub", "if TYPE_CHECKING: pass", no_imports_for_types_only),
         ("unisock.hub", "x = 1\n" * (MAX_FILE_LINES + 1), files_and_functions_are_short),
@@ -258,6 +308,7 @@ def test_rule_sees_a_fault(name: str, text: str, rule: Callable[[Source], Iterat
         ("unisock.hub", "from .spark import Spark\nfrom unisock import errors"),
         ("unisock.cli.serve", "from unisock import Server\nfrom unisock.cli.output import table"),
         ("unisock.server", '"""`from unisock_rooms import Rooms` makes rooms."""'),
+        ("unisock_x", MEMBER.format("def _stir(self): ...")),
         ("unisock_rooms.members", "from unisock import Spark, __version__\nfrom . import names"),
     ],
 )

@@ -28,12 +28,15 @@ pytest.importorskip("no_such_thing")
 
 def run_pytest(folder: Path, source: str, *, ci: str) -> str:
     """The report of a run over one file that lies beside the folder of our conftest."""
-    conftest = Path(__file__).with_name("conftest.py").read_text(encoding="utf-8")
-    for name, text in {"tests/conftest.py": conftest, "other/test_it.py": source}.items():
-        (folder / name).parent.mkdir()
-        (folder / name).write_text(text, encoding="utf-8")
+    for part in ("tests", "other"):
+        (folder / part).mkdir()
+    for name in ("conftest.py", "matrix.py"):
+        text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+        (folder / "tests" / name).write_text(text, encoding="utf-8")
+    (folder / "other" / "test_it.py").write_text(source, encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\ntestpaths = tests other\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command.append("--import-mode=importlib")
     result = subprocess.run(
         command,
         env=os.environ | {"CI": ci, "PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},

@@ -171,6 +171,15 @@ def test_a_peer_that_answers_lives_and_is_measured(connect: Connect) -> None:
     assert driver.latency == pytest.approx(0.5, abs=0.01)
 
 
+def test_after_an_answer_the_next_ping_comes_in_its_time(connect: Connect) -> None:
+    """Also where the interval is shorter than the time for an answer."""
+    driver, gate, _ = beating(connect, interval=1)
+    for count in range(1, 5):
+        gate.clock.turn(1.2)
+        assert driver.pinged == count
+        driver.ponged()
+
+
 def test_any_traffic_is_life(connect: Connect) -> None:
     driver, gate, ear = beating(connect)
     for _ in range(20):

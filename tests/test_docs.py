@@ -14,6 +14,7 @@ from unisock import Capabilities, ConfigError, Heartbeat, Limits, Overflow, Unis
 from unisock import hookspecs as hooks
 from unisock.config import Endpoint, Listen, Settings, Tls, load
 from unisock.registry import installed, look_up
+from unisock.testing.protocols import ProtocolTests, Way
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -138,6 +139,12 @@ def test_toml_snippets_are_settings(texts: list[str]) -> None:
         if "project" in table or "build-system" in table:
             continue  # a distribution's own pyproject.toml
         load([("snippet", table.get("tool", {}).get("unisock", table))])
+
+
+def test_the_suite_for_protocols_is_documented() -> None:
+    own = [name for name in ProtocolTests.__annotations__ if not name.startswith("_")]
+    assert list(rows("reference/suites.md", "## Protocols")) == own
+    assert list(rows("reference/suites.md", "### A way")) == list(Way.__struct_fields__)
 
 
 def test_the_error_that_the_page_shows_is_the_real_one() -> None:

@@ -10,12 +10,15 @@ import anyio
 import pytest
 
 from unisock.abc import Gate, Protocol
+from unisock.assets import Asset
 from unisock.config import Endpoint
 from unisock.errors import HandshakeRejected
 from unisock.exchange import Request, Response
 from unisock.gateway import network_of
 from unisock.handshake import Address, Handshake
 from unisock.memory import MemoryAdapter, Refused
+from unisock.plain import PlainDialect
+from unisock.registry import offer
 from unisock.server import Server
 
 pytestmark = pytest.mark.anyio
@@ -111,6 +114,33 @@ async def test_an_asset_lies_beside_the_endpoints(serving: Serving) -> None:
         assert (await memory.connect("/ws")).closed is None
         assert (await memory.request("/", method="HEAD")).body == b""
         assert (await memory.request("/", method="POST")).status == 405
+
+
+class Documented(PlainDialect):
+    """A dialect with a document beneath its endpoints, and a status of its own for refusals."""
+
+    name = "documented"
+    refusal = 401
+
+    def install(self, gate: Gate) -> dict[str, Asset]:
+        return {"/about": Asset(gate.endpoint.path.encode(), "text/plain")}
+
+
+async def test_a_dialect_has_documents_and_a_status_for_refusals(serving: Serving) -> None:
+    offer("dialect", "documented", Documented)
+    server = make(endpoints=[{"path": path, "dialect": "documented"} for path in ("/", "/a", "/b")])
+    server.asset("/b/about", "the application's own")
+    server.endpoint("/a").authorize(lambda handshake: False)
+
+    @server.endpoint("/b").authorize
+    def refuse(handshake: Handshake) -> None:
+        raise HandshakeRejected("not even that", status=403)
+
+    async with serving(server) as memory:
+        told = [await memory.request(f"{path}/about") for path in ("", "/a", "/b")]
+        assert [answer.body for answer in told] == [b"/", b"/a", b"the application's own"]
+        assert [server_owns(memory, path) for path in ("/a/about", "/a/else")] == [True, False]
+        assert [(await refused(memory, path))[0] for path in ("/a", "/b")] == [401, 403]
 
 
 async def test_a_fault_of_ours_is_a_500_without_details(

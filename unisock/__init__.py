@@ -1,98 +1,76 @@
 """Write a real-time application once; choose by configuration who owns the socket."""
 
-from importlib.metadata import version
+from importlib import import_module
 
-from .abc import Channel
-from .audience import Audience, Who
-from .capabilities import Capabilities
-from .client import Client, connect
-from .config import Endpoint, Listen, Settings, Tls
-from .errors import (
-    ClosedByPeer,
-    ClosedLocally,
-    CodecError,
-    ConfigError,
-    ConnectionClosed,
-    ConnectionLost,
-    ConnectionRejected,
-    DecodeError,
-    EncodeError,
-    HandshakeRejected,
-    LimitExceeded,
-    NotInstalled,
-    ProtocolError,
-    Redirected,
-    UnisockError,
-    Unreachable,
-    Unsupported,
-)
-from .handlers import ChannelHandlers, EndpointHandlers
-from .handshake import Address, Handshake, Headers
-from .hookspecs import Register, hookimpl
-from .hub import Hub
-from .limits import Heartbeat, Limits, Overflow
-from .messages import Ack, Close, Data, Delivery, Event, Fault, Message, Origin, Packet, Sent
-from .pipeline import DROP
-from .redial import Backoff, State, StateChange
-from .server import Server
-from .spark import Spark
+_OFFERED = {
+    "abc": ("Channel",),
+    "audience": ("Audience", "Who"),
+    "capabilities": ("Capabilities",),
+    "client": ("Client", "connect"),
+    "config": ("Endpoint", "Listen", "Settings", "Tls"),
+    "errors": (
+        "ClosedByPeer",
+        "ClosedLocally",
+        "CodecError",
+        "ConfigError",
+        "ConnectionClosed",
+        "ConnectionLost",
+        "ConnectionRejected",
+        "DecodeError",
+        "EncodeError",
+        "HandshakeRejected",
+        "LimitExceeded",
+        "NotInstalled",
+        "ProtocolError",
+        "Redirected",
+        "UnisockError",
+        "Unreachable",
+        "Unsupported",
+    ),
+    "handlers": ("ChannelHandlers", "EndpointHandlers"),
+    "handshake": ("Address", "Handshake", "Headers"),
+    "hookspecs": ("Register", "hookimpl"),
+    "hub": ("Hub",),
+    "limits": ("Heartbeat", "Limits", "Overflow"),
+    "messages": (
+        "Ack",
+        "Close",
+        "Data",
+        "Delivery",
+        "Event",
+        "Fault",
+        "Message",
+        "Origin",
+        "Packet",
+        "Sent",
+    ),
+    "pipeline": ("DROP",),
+    "redial": ("Backoff", "State", "StateChange"),
+    "server": ("Server",),
+    "spark": ("Spark",),
+}
+_HOMES = {name: module for module, names in _OFFERED.items() for name in names}
+"""Each name with its module, which is imported when the name is asked for: a server needs no
+client, and whoever asks for the version needs neither. ``__init__.pyi`` says the same to a type
+checker.
+"""
 
-__version__ = version("unisock")
+__all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
-__all__ = [
-    "DROP",
-    "Ack",
-    "Address",
-    "Audience",
-    "Backoff",
-    "Capabilities",
-    "Channel",
-    "ChannelHandlers",
-    "Client",
-    "Close",
-    "ClosedByPeer",
-    "ClosedLocally",
-    "CodecError",
-    "ConfigError",
-    "ConnectionClosed",
-    "ConnectionLost",
-    "ConnectionRejected",
-    "Data",
-    "DecodeError",
-    "Delivery",
-    "EncodeError",
-    "Endpoint",
-    "EndpointHandlers",
-    "Event",
-    "Fault",
-    "Handshake",
-    "HandshakeRejected",
-    "Headers",
-    "Heartbeat",
-    "Hub",
-    "LimitExceeded",
-    "Limits",
-    "Listen",
-    "Message",
-    "NotInstalled",
-    "Origin",
-    "Overflow",
-    "Packet",
-    "ProtocolError",
-    "Redirected",
-    "Register",
-    "Sent",
-    "Server",
-    "Settings",
-    "Spark",
-    "State",
-    "StateChange",
-    "Tls",
-    "UnisockError",
-    "Unreachable",
-    "Unsupported",
-    "Who",
-    "__version__",
-    "connect",
-    "hookimpl",
-]
+
+def __getattr__(name: str) -> object:
+    value: object
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value = version(__name__)
+    elif name in _HOMES:
+        value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -278,6 +278,8 @@ class Client(SparkHandlers):
         """Close, and let the handlers come to their end."""
         seconds = self._limits.close_seconds + 1
         with anyio.move_on_after(min(seconds, IN_A_HURRY) if in_a_hurry else seconds, shield=True):
+            if gate.spark is not None:
+                gate.spark.close_nowait()  # with the dialect's word for it
             gate.connection.close(Close())
             await over.wait()
             await gate.sparks.wait_empty()

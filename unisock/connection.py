@@ -122,6 +122,10 @@ class BufferedConnection(Connection):
         if self._pinged_at is not None:
             self._latency = self.gate.runtime.timers.now - self._pinged_at
             self._pinged_at = None
+            if self._pulse is not None:
+                # The look that is due was for the answer: by then, the next ping may be late.
+                self._pulse.cancel()
+                self._look_again(self.gate.heartbeat.interval / 2)
         probe, self._probe = self._probe, None
         if probe is not None:
             probe()

@@ -1,8 +1,9 @@
 """One HTTP exchange: what an adapter asks the gateway, and what it is told to answer.
 
 A `Response` is whole. A `Streamed` response has a body that comes bit by bit, for as long as its
-`Reader` lives. While the answer is being thought about, the client may go away: then the adapter
-cancels ``gateway.answer``, so that whoever holds a request back just waits.
+`Reader` lives. A `Held` answer is whole, but later: a long poll's, which costs no task while it
+waits. Where something else has to be waited for, the answer is a coroutine, which the adapter
+cancels when the client goes away.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .errors import HandshakeRejected, LimitExceeded, Unsupported
 from .handshake import Handshake
 from .messages import Close, printable
 
-__all__ = ["Body", "Reader", "Request", "Response", "Streamed", "read_refusal"]
+__all__ = ["Body", "Held", "Reader", "Request", "Response", "Streamed", "read_refusal"]
 
 BODY_RATE = 1024
 """Bytes of a request's body that a client has to send in each second beyond the first few."""
@@ -28,10 +29,11 @@ class Request:
 
     :param receive: gives the next piece of the body, and ``b""`` at its end; `None` where the
         adapter reads no bodies
+    :param whole: the body, if all of it has come already
     :ivar upgrade: whether it asks for a WebSocket
     """
 
-    __slots__ = ("_receive", "handshake", "upgrade")
+    __slots__ = ("_receive", "_whole", "handshake", "upgrade")
 
     def __init__(
         self,
@@ -39,10 +41,22 @@ class Request:
         *,
         upgrade: bool,
         receive: Callable[[], Awaitable[bytes]] | None = None,
+        whole: bytes | None = None,
     ) -> None:
         self.handshake = handshake
         self.upgrade = upgrade
         self._receive = receive
+        self._whole = whole
+
+    def whole_body(self, limit: int) -> bytes | None:
+        """The request's body, if all of it has come; `None` if `body` has to wait for it.
+
+        :raises LimitExceeded: it has more than ``limit`` bytes
+        """
+        whole = self._whole
+        if whole is not None and len(whole) > limit:
+            raise LimitExceeded("message_bytes", limit, code=413)
+        return whole
 
     async def body(self, limit: int, *, seconds: float = 10.0) -> bytes:
         """The request's body; can be read once.
@@ -51,6 +65,9 @@ class Request:
         :raises LimitExceeded: it has more than ``limit`` bytes, or takes too long
         :raises Unsupported: the adapter does not read bodies
         """
+        whole = self.whole_body(limit)
+        if whole is not None:
+            return whole
         if self._receive is None:
             raise Unsupported("this adapter reads no request bodies", what="body", who="adapter")
         body = bytearray()
@@ -96,6 +113,29 @@ class Response:
         body = {"error": rejection.reason, "code": rejection.code, "retry": rejection.retry}
         headers = [("Content-Type", "application/json"), *rejection.headers]
         return cls(rejection.status, msgspec.json.encode(body), headers)
+
+
+class Held(ABC):
+    """An answer that is held back until there is something to say. None of these raises.
+
+    After `wait`, exactly one of `response` and `gone` is called.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def wait(self, ready: Callable[[], None]) -> None:
+        """Call ``ready`` when there is an answer, once. `response` follows when the present turn of
+        the event loop is over, so that all that is said in one turn is in it.
+        """
+
+    @abstractmethod
+    def response(self) -> Response:
+        """The answer."""
+
+    @abstractmethod
+    def gone(self) -> None:
+        """The client went away, or the server stops."""
 
 
 class Reader(ABC):

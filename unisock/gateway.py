@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Generator, Mapping
+from copy import copy
 from ipaddress import ip_network
 from typing import Any
 
 import anyio
 
 from .abc import (
+    Answer,
+    Channel,
     Connection,
     Dialect,
     Gate,
@@ -25,7 +29,7 @@ from .assets import Asset
 from .capabilities import Capabilities
 from .config import Endpoint, Settings
 from .errors import HandshakeRejected, LimitExceeded, ProtocolError
-from .exchange import Request, Response
+from .exchange import Held, Request, Response
 from .handshake import Handshake, TrustedProxies, parse_ip
 from .limits import Heartbeat, Limits, Overflow
 from .messages import Close, printable
@@ -43,7 +47,10 @@ _FULL = Close(1013, "server full, try again later")
 
 
 class EndpointGate(Gate, SparkStage):
-    """The way into one endpoint, for connections and then for sparks."""
+    """The way into one endpoint, for connections and then for sparks.
+
+    :ivar authorizes: whether the application decides who comes in
+    """
 
     limits: Limits
     runtime: Runtime
@@ -61,8 +68,13 @@ class EndpointGate(Gate, SparkStage):
         build: PipelineBuilder,
     ) -> None:
         sparks = gateway.sparks
+        asks_later = authorize is not None and dialect.asks_later
         super().__init__(
-            pipeline, entered=sparks.enter, finders=sparks.registered.finders, build=build
+            pipeline,
+            entered=sparks.enter,
+            finders=sparks.registered.finders,
+            build=build,
+            guard=self._ask_about if asks_later else None,
         )
         settings = gateway.settings
         self.endpoint = endpoint
@@ -72,6 +84,7 @@ class EndpointGate(Gate, SparkStage):
         self._gateway = gateway
         self._dialect = dialect
         self._authorize = authorize
+        self.authorizes = authorize is not None
         origins = settings.origins if endpoint.origins is None else endpoint.origins
         self.origins = frozenset(origin.lower() for origin in origins)
 
@@ -83,7 +96,7 @@ class EndpointGate(Gate, SparkStage):
             handshake.subprotocol = next(
                 (name for name in self.endpoint.subprotocols if name in offers), ""
             )
-            if self._authorize is not None:
+            if self._authorize is not None and not self._dialect.asks_later:
                 await self._ask_application(self._authorize, handshake)
         except HandshakeRejected as rejection:
             self._gateway.refused(handshake, rejection)
@@ -110,21 +123,35 @@ class EndpointGate(Gate, SparkStage):
                 "`origins` lists those that are"
             )
 
+    async def _ask_about(self, channel: Channel) -> Any:
+        """Ask what is asked of connections elsewhere; returns the user."""
+        handshake = copy(channel.handshake)
+        handshake.auth = channel.auth
+        assert self._authorize is not None
+        try:
+            await self._ask_application(self._authorize, handshake)
+        except HandshakeRejected as rejection:
+            self._gateway.refused(handshake, rejection)
+            raise
+        return handshake.user
+
     async def _ask_application(self, authorize: Handler, handshake: Handshake) -> None:
         """Let the application decide: it raises, or returns False, to refuse."""
         answer: Any = None
         with anyio.move_on_after(self.limits.authorize_seconds) as scope:
             try:
                 answer = await awaited(authorize(handshake))
-            except HandshakeRejected:
+                if answer is False:
+                    raise HandshakeRejected
+            except HandshakeRejected as rejection:
+                if not rejection.says_status:
+                    rejection.status = self._dialect.refusal
                 raise
             except Exception as error:
                 log.exception("%r: exception in authorize", handshake)
                 raise HandshakeRejected("Internal server error", status=500) from error
         if scope.cancelled_caught:
             raise HandshakeRejected("authorize took too long", status=503, code=1013, retry=True)
-        if answer is False:
-            raise HandshakeRejected
         handshake.user = answer
 
 
@@ -152,43 +179,53 @@ class ServerGateway(Gateway):
         self.draining = False
         self._proxies = TrustedProxies(settings.trusted_proxies)
         self._assets = assets
+        self._documents: dict[str, Asset] = {}
         self._routes: dict[str, Protocol] = {}
         self._connections: dict[Connection, str] = {}
         self._per_address: Counter[str] = Counter()
         tls = settings.listen.tls
         self._ssl_context = tls.context() if tls is not None else None
 
-    def add(self, gate: Gate, protocol: Protocol | None) -> None:
-        """Add an endpoint; without a protocol it is the adapter's own business."""
+    def add(
+        self, gate: Gate, protocol: Protocol | None, documents: Mapping[str, Asset] | None = None
+    ) -> None:
+        """Add an endpoint; without a protocol it is the adapter's own business.
+
+        :param documents: what its dialect offers beneath its path
+        """
         self.gates += (gate,)
+        here = gate.endpoint.path.rstrip("/")
+        self._documents.update({here + name: asset for name, asset in (documents or {}).items()})
         if protocol is not None:
             self._routes[gate.endpoint.path] = protocol
 
     # For adapters.
 
     async def answer(self, request: Request) -> Response | Upgrade:
+        answer = self.respond(request)
+        if isinstance(answer, Held):
+            return await _wait_for(answer)
+        return answer if isinstance(answer, (Response, Upgrade)) else await answer
+
+    def respond(self, request: Request) -> Answer | Awaitable[Response | Upgrade]:
         handshake = request.handshake
         self.see_through_proxies(handshake)
-        asset = self._assets.get(handshake.path)
+        asset = self._asset(handshake.path)
         if asset is not None and not request.upgrade:
             return asset.answer(handshake)
         protocol = self._find(handshake.path)
         if protocol is None:
             return Response.text(404, f"There is nothing at {printable(handshake.path, 200)}.")
         try:
-            return await protocol.answer(request)
-        except HandshakeRejected as rejection:
-            return Response.refusal(rejection)
-        except (LimitExceeded, ProtocolError) as error:
-            log.info("%r: %s", handshake, printable(str(error), 200))
-            status = error.code if 400 <= error.code <= 499 else _STATUS[type(error)]
-            return Response.text(status, printable(str(error), 200))
-        except Exception:
-            log.exception("%r: exception while answering", handshake)
-            return Response.text(500, "Internal server error.")
+            answer = protocol.answer(request)
+        except Exception as error:
+            return _failed(handshake, error)
+        if isinstance(answer, (Response, Upgrade, Held)):
+            return answer
+        return _Coming(handshake, answer)
 
     def owns(self, path: str) -> bool:
-        return path in self._assets or self._find(path) is not None
+        return self._asset(path) is not None or self._find(path) is not None
 
     def see_through_proxies(self, handshake: Handshake) -> None:
         self._proxies.apply(handshake)
@@ -199,6 +236,9 @@ class ServerGateway(Gateway):
     @property
     def ssl_context(self) -> ssl.SSLContext | None:
         return self._ssl_context
+
+    def _asset(self, path: str) -> Asset | None:
+        return self._assets.get(path) or self._documents.get(path)
 
     def _find(self, path: str) -> Protocol | None:
         """The protocol of the endpoint at this path, or of the nearest above that owns it."""
@@ -265,6 +305,57 @@ class ServerGateway(Gateway):
     def connections(self) -> list[Connection]:
         """All live connections."""
         return [*self._connections]
+
+
+class _Coming(Awaitable[Response | Upgrade]):
+    """An answer that has to be waited for."""
+
+    __slots__ = ("_coming", "_handshake")
+
+    def __init__(self, handshake: Handshake, coming: Awaitable[Answer]) -> None:
+        self._handshake = handshake
+        self._coming = coming
+
+    def __await__(self) -> Generator[Any, Any, Response | Upgrade]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> Response | Upgrade:
+        try:
+            answer = await self._coming
+        except Exception as error:
+            return _failed(self._handshake, error)
+        return await _wait_for(answer) if isinstance(answer, Held) else answer
+
+    def __del__(self) -> None:
+        # Nobody has waited, if the server has stopped; a coroutine would complain.
+        if inspect.iscoroutine(self._coming):
+            self._coming.close()
+
+
+async def _wait_for(held: Held) -> Response:
+    ready = anyio.Event()
+    held.wait(ready.set)
+    try:
+        await ready.wait()
+    except BaseException:
+        held.gone()
+        raise
+    return held.response()
+
+
+def _failed(handshake: Handshake, error: Exception) -> Response:
+    """The answer to a request in which something went wrong."""
+    match error:
+        case HandshakeRejected():
+            return Response.refusal(error)
+        case LimitExceeded() | ProtocolError():
+            reason = printable(str(error), 200)
+            log.info("%r: %s", handshake, reason)
+            status = error.code if 400 <= error.code <= 499 else _STATUS[type(error)]
+            return Response.text(status, reason)
+        case _:
+            log.error("%r: exception while answering", handshake, exc_info=error)
+            return Response.text(500, "Internal server error.")
 
 
 def network_of(host: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -12,13 +13,14 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar, overload
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .messages import printable
 
 __all__ = ["Address", "Handshake", "Headers", "Network", "TrustedProxies", "parse_ip"]
 
+_Default = TypeVar("_Default")
 Network: TypeAlias = IPv4Network | IPv6Network
 
 
@@ -38,10 +40,11 @@ class Address(NamedTuple):
 class Headers(Mapping[str, str]):
     """HTTP headers: names in any case, values as sent; repeated ones are joined by a comma."""
 
-    __slots__ = ("_parsed", "_text")
+    __slots__ = ("_index", "_parsed", "_text")
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
         self._parsed: tuple[tuple[str, str], ...] | None = tuple(pairs)
+        self._index: dict[str, list[str]] | None = None
         self._text = ""
 
     @property
@@ -56,6 +59,7 @@ class Headers(Mapping[str, str]):
 
         An open connection keeps its headers, and hardly ever looks at them.
         """
+        self._index = None
         if self._parsed:
             # NUL is not allowed in a header (RFC 9110 section 5.5); no driver lets it through.
             self._text = "\0".join([word for pair in self._parsed for word in pair])
@@ -64,20 +68,49 @@ class Headers(Mapping[str, str]):
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of this name, in order."""
+        return tuple(self._by_name().get(name.lower(), ()))
+
+    def _by_name(self) -> dict[str, list[str]]:
+        if self._index is not None:
+            return self._index
+        index: dict[str, list[str]] = {}
+        for name, value in self._pairs:
+            index.setdefault(name.lower(), []).append(value)
+        if self._parsed is not None:
+            self._index = index
+        return index
+
+    @overload
+    def get(self, name: str, /) -> str | None: ...
+    @overload
+    def get(self, name: str, /, default: str) -> str: ...
+    @overload
+    def get(self, name: str, /, default: _Default) -> str | _Default: ...
+    def get(self, name: str, /, default: Any = None) -> Any:
+        """The value, or the default. A request's headers are looked up often."""
+        index = self._index or self._by_name()
         name = name.lower()
-        return tuple(value for key, value in self._pairs if key.lower() == name)
+        values = index.get(name)
+        if values is None:
+            return default
+        if len(values) == 1:
+            return values[0]
+        return ("; " if name == "cookie" else ", ").join(values)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._by_name()
 
     def __getitem__(self, name: str) -> str:
-        values = self.all(name)
-        if not values:
+        value = self.get(name)
+        if value is None:
             raise KeyError(name)
-        return ("; " if name.lower() == "cookie" else ", ").join(values)
+        return value
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(key.lower() for key, _ in self._pairs))
+        return iter(self._by_name())
 
     def __len__(self) -> int:
-        return len({key.lower() for key, _ in self._pairs})
+        return len(self._by_name())
 
     def __repr__(self) -> str:
         return f"Headers({list(self._pairs)!r})"
@@ -95,10 +128,13 @@ class Handshake:
     :ivar transport: how the session is carried: ``websocket``, ``xhr-streaming``, ``polling``, …
     :ivar subprotocol: the subprotocol agreed on, or ``""``
     :ivar user: whatever the ``authorize`` handler returned; `None` without one
+    :ivar auth: what the client gave for ``authorize`` besides its request, where its dialect has a
+        place for that, as Socket.IO has; else `None`
     """
 
     __slots__ = (
         "_cookies",
+        "auth",
         "headers",
         "method",
         "path",
@@ -121,7 +157,7 @@ class Handshake:
         transport: str = "websocket",
     ) -> None:
         path, _, self.raw_query = target.partition("?")
-        self.path = unquote(path)
+        self.path = unquote(path) if "%" in path else path
         self.method = method
         self.headers = Headers(headers)
         self.peer = peer
@@ -129,12 +165,17 @@ class Handshake:
         self.transport = transport
         self.subprotocol = ""
         self.user: Any = None
+        self.auth: Any = None
         self._cookies: dict[str, str] | None = None
 
     @property
     def query(self) -> dict[str, str]:
         """The query's parameters; of a repeated one, the last."""
-        return dict(parse_qsl(self.raw_query, keep_blank_values=True))
+        raw = self.raw_query
+        if "%" in raw or "+" in raw:
+            return dict(parse_qsl(raw, keep_blank_values=True))
+        pairs = [pair.partition("=") for pair in raw.split("&") if pair]
+        return {name: value for name, _, value in pairs}
 
     @property
     def cookies(self) -> Mapping[str, str]:
@@ -168,22 +209,26 @@ class Handshake:
     @property
     def same_origin(self) -> bool:
         """Whether the page that asks was served from the host that it asks, or there is no page."""
-        if self.origin is None:
-            return True
-        try:
-            page, here = urlsplit(self.origin), urlsplit(f"//{self.host}")
-            port = {"http": 80, "https": 443}.get(page.scheme)
-            if port is None or not page.hostname:
-                return False
-            if page.scheme == "http" and self.scheme == "https":
-                return False  # whoever sits on the line can put words into an http page
-            return (page.hostname, page.port or port) == (here.hostname, here.port or port)
-        except ValueError:
-            return False
+        origin = self.origin
+        return origin is None or _same_origin(origin, self.host, self.scheme)
 
     def __repr__(self) -> str:
         path, peer = printable(self.path, 200), printable(str(self.peer))
         return f"<Handshake {self.method} {path} from {peer} by {self.transport}>"
+
+
+@lru_cache(maxsize=256)
+def _same_origin(origin: str, host: str, scheme: str) -> bool:
+    try:
+        page, here = urlsplit(origin), urlsplit(f"//{host}")
+        port = {"http": 80, "https": 443}.get(page.scheme)
+        if port is None or not page.hostname:
+            return False
+        if page.scheme == "http" and scheme == "https":
+            return False  # whoever sits on the line can put words into an http page
+        return (page.hostname, page.port or port) == (here.hostname, here.port or port)
+    except ValueError:
+        return False
 
 
 def _unquote(value: str) -> str:

@@ -52,12 +52,15 @@ class Register(ABC):
         handler: Callable[[Spark, Any], Any],
         *,
         at_once: bool = False,
+        wanted: Callable[[Spark, Any], bool] = lambda spark, packet: True,
     ) -> None:
         """Have ``handler(spark, packet)`` called for every packet of this kind; it may be async.
 
         :param at_once: call it when the packet arrives, and not after the messages that wait for a
             busy handler: for answers, which that handler may be waiting for. Such a handler is a
             plain function.
+        :param wanted: whether the handler has a use for this packet: where a message may be a
+            packet or data, dialects ask
 
         Dialects look for packets of a kind only where somebody registered for it.
 
@@ -105,15 +108,15 @@ def unisock_forget(spark: Spark) -> None:
 
 @hookspec
 def unisock_interrupt(spark: Spark, close: Close) -> None:
-    """Only on a client that reconnects: its connection broke and is being made anew. Answers that
-    were waited for do not come any more.
+    """Its connection broke, and may be made anew: on a client that reconnects, and on a server that
+    lets clients come back. Answers that were waited for do not come any more.
     """
 
 
 @hookspec
 def unisock_resume(spark: Spark) -> None:
-    """Only on a client that reconnects: its connection is there again. What is sent during this
-    call goes ahead of all that waits.
+    """Likewise: its connection is there again. What a client sends during this call goes ahead of
+    all that waits.
     """
 
 

@@ -147,7 +147,11 @@ class MemoryAdapter(Adapter):
         with anyio.CancelScope() as scope:
             self._exchanges.add(scope.cancel)
             try:
-                answer = await self._ask(Request(handshake, upgrade=False, receive=receive))
+                # A large body comes bit by bit, as from a socket.
+                whole = body if len(body) <= HIGH_WATER else None
+                answer = await self._ask(
+                    Request(handshake, upgrade=False, receive=receive, whole=whole)
+                )
             finally:
                 self._exchanges.discard(scope.cancel)
             assert isinstance(answer, Response)

@@ -76,6 +76,7 @@ class Pipeline:
     :ivar overflow: what happens to a message for a client whose outbox is full
     :ivar packets: who consumes which other kind of packet
     :ivar at_once: kinds that do not wait for a busy handler
+    :ivar wanted: ``wanted(spark, packet)`` by kind: whether its consumer has a use for one
     :ivar dropped: told how many messages to a client were dropped before they reached its outbox
     :ivar leave: called when a spark can no longer be reached, before its close handler
     :ivar forget: called after its close handler
@@ -105,6 +106,7 @@ class Pipeline:
         "resumed",
         "runtime",
         "session",
+        "wanted",
     )
 
     def __init__(
@@ -121,6 +123,7 @@ class Pipeline:
         outgoing: Sequence[Transform] = (),
         packets: Mapping[type[Packet], Handler] | None = None,
         at_once: Collection[type[Packet]] = (),
+        wanted: Mapping[type[Packet], Callable[[Any, Any], bool]] | None = None,
         dropped: Callable[[int], None] = lambda messages: None,
         leave: Callable[[Any, Close], None] = lambda spark, close: None,
         forget: Callable[[Any], None] = lambda spark: None,
@@ -142,6 +145,7 @@ class Pipeline:
         self.outgoing_async = any(map(is_async, self.outgoing))
         self.packets = dict(packets or {})
         self.at_once = frozenset(at_once)
+        self.wanted = dict(wanted or {})
         self.dropped = dropped
         self.leave = leave
         self.forget = forget

@@ -131,6 +131,7 @@ class Registered(Register):
         self.outgoing_transforms: list[Transform] = []
         self.packets: dict[type[Packet], Callable[[Spark, Any], Any]] = {}
         self.at_once: set[type[Packet]] = set()
+        self.wanted: dict[type[Packet], Callable[[Spark, Any], bool]] = {}
         self.finders: list[ChannelFinder] = []
 
     def incoming(self, transform: Transform) -> None:
@@ -145,10 +146,12 @@ class Registered(Register):
         handler: Callable[[Spark, Any], Any],
         *,
         at_once: bool = False,
+        wanted: Callable[[Spark, Any], bool] = lambda spark, packet: True,
     ) -> None:
         if kind in self.packets:
             raise ConfigError(f"two plugins want the {kind.__name__} packets", key="plugins")
         self.packets[kind] = handler
+        self.wanted[kind] = wanted
         if at_once:
             self.at_once.add(kind)
 

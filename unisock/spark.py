@@ -153,6 +153,10 @@ class Spark(Recipient, Combining, Party, ObjectStream[Any]):
         else:
             self._call(handler, self, packet)
 
+    def wants(self, packet: Packet) -> bool:
+        wanted = self.pipeline.wanted.get(type(packet))
+        return wanted is not None and wanted(self, packet)
+
     def on_violation(self, error: Exception) -> None:
         log.info("%r: %s", self, printable(str(error), 200))
         if self.pipeline.on_error is not None:

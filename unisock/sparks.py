@@ -71,6 +71,7 @@ class Sparks:
             outgoing=registered.outgoing_transforms,
             packets=registered.packets,
             at_once=registered.at_once,
+            wanted=registered.wanted,
             dropped=self.count_dropped,
             leave=self.leave,
             forget=self.forget,

@@ -13,7 +13,6 @@ import anyio
 from .abc import Channel, Connection, Encoder, Opener, Party, Stage
 from .errors import HandshakeRejected
 from .handlers import ChannelHandlers
-from .messages import printable
 from .pipeline import Handler, Handlers, Pipeline
 from .spark import Spark
 
@@ -35,6 +34,8 @@ class SparkStage(Stage):
     :param entered: told of each new spark, before it starts
     :param finders: who may know a channel, in the order in which they are asked
     :param build: makes the pipelines of channels
+    :param guard: asked about each channel before its own ``authorize``, and about one without a
+        name; raises `HandshakeRejected`, or gives the user
     :param is_client: whether this side makes the connections
     """
 
@@ -46,6 +47,7 @@ class SparkStage(Stage):
         finders: Sequence[ChannelFinder],
         build: PipelineBuilder,
         is_client: bool = False,
+        guard: Callable[[Channel], Awaitable[Any]] | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.is_client = is_client
@@ -56,6 +58,7 @@ class SparkStage(Stage):
         self._entered = entered
         self._finders = finders
         self._build = build
+        self._guard = guard
         self._stages: dict[ChannelHandlers, SparkStage] = {}
         self._unasked: SparkStage | None = None
 
@@ -81,19 +84,17 @@ class SparkStage(Stage):
         return spark
 
     def join(self, channel: Channel, *, ours: bool = False) -> None:
-        handlers = self._find(channel.channel)
+        name = channel.channel
+        handlers = self._find(name) if name else None
         if ours:
-            channel.admitted(self._stage_of(handlers))
-        elif handlers is None:
-            name = printable(channel.channel, 60)
-            channel.refused(HandshakeRejected(f"there is no channel {name}", status=404))
+            channel.admitted(self._stage_of(handlers) if name else self)
+        elif name and handlers is None:
+            channel.unknown()
         else:
-            authorize = handlers.handlers.functions.get("authorize")
-            stage = self._stage_of(handlers)
-            if authorize is None:
-                channel.admitted(stage)
-            else:
-                self._ask(channel, stage, authorize)
+            questions = [] if self._guard is None else [self._guard]
+            if handlers is not None and "authorize" in handlers.handlers.functions:
+                questions.append(handlers.handlers.functions["authorize"])
+            self._ask(channel, self._stage_of(handlers) if name else self, questions)
 
     def _find(self, name: str) -> ChannelHandlers | None:
         for finder in self._finders:
@@ -124,22 +125,29 @@ class SparkStage(Stage):
             is_client=self.is_client,
         )
 
-    def _ask(self, channel: Channel, stage: SparkStage, authorize: Handler) -> None:
+    def _ask(self, channel: Channel, stage: SparkStage, questions: Sequence[Handler]) -> None:
         """Let the application decide: it raises, or returns `False`, to refuse."""
-        try:
-            answer = authorize(channel)
-        except Exception as error:
-            channel.refused(_rejection(channel, error))
-        else:
+        for number, question in enumerate(questions, 1):
+            try:
+                answer = question(channel)
+            except Exception as error:
+                channel.refused(_rejection(channel, error))
+                return
             if inspect.isawaitable(answer):
-                self.runtime.spawn(self._ask_later, channel, stage, answer)
-            else:
-                _decide(channel, stage, answer)
+                self.runtime.spawn(self._ask_later, channel, stage, answer, questions[number:])
+                return
+            if not _agrees(channel, answer):
+                return
+        if channel.closed is None:
+            channel.admitted(stage)
 
     async def _ask_later(
-        self, channel: Channel, stage: SparkStage, awaiting: Awaitable[Any]
+        self,
+        channel: Channel,
+        stage: SparkStage,
+        awaiting: Awaitable[Any],
+        questions: Sequence[Handler],
     ) -> None:
-        answer: Any = False
         try:
             with anyio.fail_after(self.limits.authorize_seconds):
                 answer = await awaiting
@@ -150,16 +158,17 @@ class SparkStage(Stage):
         except Exception as error:
             channel.refused(_rejection(channel, error))
         else:
-            _decide(channel, stage, answer)
+            if _agrees(channel, answer):
+                self._ask(channel, stage, questions)
 
 
-def _decide(channel: Channel, stage: SparkStage, answer: Any) -> None:
+def _agrees(channel: Channel, answer: Any) -> bool:
     if answer is False:
         channel.refused(HandshakeRejected())
-    elif channel.closed is None:
-        if answer is not None:
-            channel.user = answer
-        channel.admitted(stage)
+        return False
+    if answer is not None:
+        channel.user = answer
+    return True
 
 
 def _rejection(channel: Channel, error: Exception) -> HandshakeRejected:

@@ -77,6 +77,11 @@ class Timers:
         """When `advance` has something to do next, on the clock; `None` when nothing is pending."""
         return self._heap[0] * self._tick if self._heap else None
 
+    @property
+    def pending(self) -> int:
+        """How many calls are to come. It counts them."""
+        return sum(timer.call is not None for timers in self._slots.values() for timer in timers)
+
     def advance(self) -> None:
         """Call all that has fallen due, in the order of the slots."""
         now = self._clock()

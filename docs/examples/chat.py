@@ -2,13 +2,14 @@
 
 Run it, and open the address that it prints in two windows:
 
-    unisock demo                       an endpoint for each protocol that the adapter carries
+    unisock demo                       an endpoint for each kind of client
     unisock demo --adapter picows      the same chat; another library owns the socket
     python docs/examples/chat.py       what is configured, and nothing else
 
 Client and server send each other events. What a client may say is one ``@command`` each, with the
 types of its arguments; a refusal is the answer to it. What the server says is one call of ``tell``
-each. By which protocol somebody has come makes no difference here: it is only shown.
+each. How somebody has come makes no difference here: it is only shown. Who speaks on channels, of
+one connection or another, comes by the channel "chat".
 """
 
 import os
@@ -18,6 +19,7 @@ from functools import wraps
 from itertools import count
 from pathlib import Path
 from secrets import token_urlsafe
+from shutil import which
 from time import time
 from typing import Annotated, Any, TypeVar
 
@@ -42,6 +44,7 @@ from unisock.abc import Runtime
 from unisock.config import Endpoint
 from unisock.registry import installed, look_up
 from unisock_emitter import Emitter, EventError
+from unisock_multiplex import Multiplex
 from unisock_rooms import Rooms
 
 Label = Annotated[str, Meta(min_length=1, max_length=24)]
@@ -75,20 +78,20 @@ class Feed:
         spark.state["number"] = next(self.numbers)
         spark.state["shown"] = transport_of(spark)
         facts = {"number": spark.state["number"], "transport": spark.state["shown"]}
-        tell(server.everyone, "opened", **facts)
+        tell(everyone, "opened", **facts)
 
     @hookimpl
     def unisock_close(self, spark: Spark, close: Close) -> None:
         facts = {"number": spark.state["number"], "name": spark.state.get("name")}
-        tell(server.everyone, "closed", **facts, code=close.code, reason=close.reason)
+        tell(everyone, "closed", **facts, code=close.code, reason=close.reason)
 
     @hookimpl
     def unisock_refused(self, handshake: Handshake, rejection: HandshakeRejected) -> None:
-        tell(server.everyone, "refused", status=rejection.status, reason=rejection.reason)
+        tell(everyone, "refused", status=rejection.status, reason=rejection.reason)
 
     @hookimpl
     def unisock_error(self, spark: Spark, error: Exception) -> None:
-        tell(server.everyone, "fault", number=spark.state["number"], error=type(error).__name__)
+        tell(everyone, "fault", number=spark.state["number"], error=type(error).__name__)
 
     async def report(self) -> None:
         """Once a second: who went over to another transport, and the figures, if they changed."""
@@ -96,13 +99,14 @@ class Feed:
         while True:
             before, started = self.messages, anyio.current_time()
             await anyio.sleep(1)
-            for spark in [*server.hub]:
-                self.follow(spark)
+            for spark in everyone:
+                if isinstance(spark, Spark):
+                    self.follow(spark)
             rate = (self.messages - before) / (anyio.current_time() - started)
             figures = self.figures(rate)
             if figures != last:
                 # Nobody should be cut off for being too slow for figures.
-                tell(server.everyone, "figures", Overflow.DROP_NEWEST, **figures)
+                tell(everyone, "figures", Overflow.DROP_NEWEST, **figures)
             last = figures
 
     def follow(self, spark: Spark) -> None:
@@ -111,11 +115,11 @@ class Feed:
         if shown is not None and shown != now:
             spark.state["shown"] = now
             facts = {"number": spark.state["number"], "name": spark.state.get("name")}
-            tell(server.everyone, "moved", **facts, transport=now)
+            tell(everyone, "moved", **facts, transport=now)
 
     def figures(self, rate: float = 0) -> dict[str, Any]:
         return {
-            "connections": len(server.hub),
+            "connections": len(everyone),
             "rate": round(rate, 1),
             "refused": server.gateway.rejections,
             "dropped": server.gateway.dropped,
@@ -124,9 +128,12 @@ class Feed:
 
 feed = Feed()
 events = Emitter()
-rooms = Rooms()
+rooms = Rooms(shared=True)  # whoever comes by a channel is in the same ones
+multiplex = Multiplex()
 # All else comes from unisock.toml, the environment and the command line.
-server = Server(plugins=[events, rooms, feed])
+server = Server(plugins=[events, rooms, multiplex, feed])
+channel = multiplex.channel("chat")
+everyone = server.everyone | multiplex["chat"]
 
 people: dict[str, Spark] = {}
 """Everyone with a name, by that name as `fold` gives it."""
@@ -138,7 +145,9 @@ PAGES = Path(__file__).with_name("chat_page")
 TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript"}
 LIBRARIES = {
     "engine.io-client": "dist/engine.io.min.js",
+    "socket.io-client": "dist/socket.io.min.js",
     "sockjs-client": "dist/sockjs.min.js",
+    "websocket-multiplex": "multiplex_client.js",
 }
 """npm's clients, each with its file for browsers."""
 
@@ -157,6 +166,8 @@ def way_in() -> dict[str, Any]:
             for one in server.settings.endpoints
         ],
         "carries": {name: carries(name) for name in installed("protocol")},
+        "dialects": installed("dialect"),
+        "node": which("node") is not None,
         "clients": sorted(file.stem for file in PAGES.glob("clients/*.js")),
         "libraries": libraries(),
     }
@@ -171,20 +182,30 @@ def carries(protocol: str) -> bool:
 
 
 def libraries() -> dict[str, dict[str, str]]:
-    """Those of npm's clients that are there, where Node would look: handed out, with version."""
-    folders = [Path(name) for name in os.environ.get("NODE_PATH", "").split(os.pathsep) if name]
-    folders += [folder / "node_modules" for folder in (Path.cwd(), *Path.cwd().parents)]
+    """The scripts of npm's clients that are there, with the version."""
     found: dict[str, dict[str, str]] = {}
     for name, script in LIBRARIES.items():
-        for home in (folder / name for folder in folders):
-            if name not in found and (home / script).is_file():
-                path, package = (
-                    f"npm/{name}.js",
-                    msgspec.json.decode((home / "package.json").read_bytes()),
-                )
-                server.asset(f"/{path}", (home / script).read_bytes(), "text/javascript")
-                found[name] = {"path": path, "version": package["version"]}
+        home = package(name)
+        if home is not None and (home / script).is_file():
+            server.asset(f"/npm/{name}.js", (home / script).read_bytes(), "text/javascript")
+            found[name] = {"path": f"npm/{name}.js", "version": version_of(home)}
+    for one in server.settings.endpoints:
+        if one.options.get("client"):  # a library that was built for this endpoint, which has it
+            path = f"{one.path.strip('/')}/{one.dialect}.js"
+            found[one.dialect] = {"path": path, "version": version_of(package(one.dialect))}
     return found
+
+
+def package(name: str) -> Path | None:
+    """The folder of an npm package, where Node would look for it."""
+    folders = [Path(name) for name in os.environ.get("NODE_PATH", "").split(os.pathsep) if name]
+    folders += [folder / "node_modules" for folder in (Path.cwd(), *Path.cwd().parents)]
+    return next((home for home in (one / name for one in folders) if home.is_dir()), None)
+
+
+def version_of(home: Path | None) -> str:
+    facts = {} if home is None else msgspec.json.decode((home / "package.json").read_bytes())
+    return str(facts.get("version", ""))
 
 
 def protocol_of(endpoint: Endpoint) -> str:
@@ -208,6 +229,7 @@ def transport_of(spark: Spark) -> str:
 
 
 @server.on_open
+@channel.on_open
 def enter(spark: Spark) -> None:
     tell(
         spark,
@@ -231,6 +253,7 @@ def enter(spark: Spark) -> None:
 
 
 @server.on_close
+@channel.on_close
 def exit(spark: Spark, close: Close) -> None:
     name = spark.state.get("name", "")
     if people.get(fold(name)) is spark:
@@ -270,7 +293,7 @@ def hello(spark: Spark, name: Label, key: Id) -> None:
     number, transport = spark.state["number"], transport_of(spark)
     facts = {"name": name, "number": number, "transport": transport}
     tell(spark, "named", **facts, you=True)
-    tell(server.everyone - spark, "named", **facts, you=False)
+    tell(everyone - spark, "named", **facts, you=False)
 
 
 @command("join")
@@ -313,12 +336,12 @@ def typing(spark: Spark, room: Label) -> None:
 
 @rooms.on_join
 def joined(spark: Spark, room: str) -> None:
-    tell(server.everyone, "joined", room=room, name=spark.state["name"])
+    tell(everyone, "joined", room=room, name=spark.state["name"])
 
 
 @rooms.on_leave
 def left(spark: Spark, room: str) -> None:
-    tell(server.everyone, "left", room=room, name=spark.state["name"])
+    tell(everyone, "left", room=room, name=spark.state["name"])
 
 
 def step_down(spark: Spark) -> None:

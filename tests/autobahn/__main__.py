@@ -13,33 +13,81 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import anyio
 from client import ClientError, choose, fuzz, known
-from report import BEHAVIORS, GROUPS, Case, ReportError, explained, faults, read
+from report import BEHAVIORS, COMPRESSION, GROUPS, Case, ReportError, explained, faults, read
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from unisock import Server
+from unisock.registry import look_up
 
 ROOT = Path(__file__).resolve().parents[2]
 ECHO = ROOT / "docs/examples/echo.py"
 PAGE = ROOT / "docs/reference/autobahn.md"
 REPORTS = ROOT / ".tools/autobahn/reports"
 
-TESTEES = [
-    ("websockets", "asyncio"),
-    ("websockets", "trio"),
-    ("tornado", "asyncio"),
-    ("aiohttp", "asyncio"),
-    ("picows", "asyncio"),
-]
-"""Adapters, each with its backend."""
 BACKENDS = ("asyncio", "trio")
+
+
+@dataclass(frozen=True)
+class Testee:
+    """An adapter with its backend.
+
+    :ivar library: the distribution that reads and writes its frames, or brings them to unisock
+    """
+
+    adapter: str
+    backend: str
+    library: str
+
+    @property
+    def title(self) -> str:
+        """What it is called on the screen."""
+        number = version(self.library)
+        if self.library == self.adapter:
+            return f"{self.adapter} {number}, {self.backend}"
+        return f"{self.adapter} ({self.library} {number}), {self.backend}"
+
+    @property
+    def compression(self) -> bool:
+        """Whether it can agree to permessage-deflate."""
+        offered: bool = look_up("adapter", self.adapter).capabilities.compression
+        return offered
+
+    def among(self, cases: Sequence[str]) -> list[str]:
+        """The cases that are about something it does."""
+        return [
+            case for case in cases if self.compression or int(case.split(".")[0]) not in COMPRESSION
+        ]
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Those of its server."""
+        options = {self.adapter: {"compression": True}} if self.compression else {}
+        return {
+            "adapter": self.adapter,
+            "backend": self.backend,
+            "listen": {"port": 0},
+            "limits": LIMITS,
+            "options": options,
+        }
+
+
+TESTEES = [
+    Testee("websockets", "asyncio", "websockets"),
+    Testee("websockets", "trio", "websockets"),
+    Testee("tornado", "asyncio", "tornado"),
+    Testee("aiohttp", "asyncio", "aiohttp"),
+    Testee("asgi", "asyncio", "uvicorn"),
+    Testee("picows", "asyncio", "picows"),
+]
 
 LIMITS = {
     "message_bytes": 64 << 20,  # it sends 16 MiB
@@ -67,7 +115,7 @@ def main() -> int:
         prog="make autobahn",
         usage="make autobahn ARGS='[--adapter NAME …] [--backend NAME …] [--cases CASE …]'",
     )
-    names = dict.fromkeys(adapter for adapter, _ in TESTEES)
+    names = dict.fromkeys(testee.adapter for testee in TESTEES)
     parser.add_argument("--adapter", nargs="+", choices=names, help="which to test; default: all")
     parser.add_argument("--backend", nargs="+", choices=BACKENDS, help="default: all")
     parser.add_argument(
@@ -79,9 +127,10 @@ def main() -> int:
     )
     options = parser.parse_args()
     testees = [
-        (adapter, backend)
-        for adapter, backend in TESTEES
-        if adapter in (options.adapter or names) and backend in (options.backend or BACKENDS)
+        testee
+        for testee in TESTEES
+        if testee.adapter in (options.adapter or names)
+        and testee.backend in (options.backend or BACKENDS)
     ]
     if not testees:
         parser.error("none of these adapters runs on that backend")
@@ -89,14 +138,17 @@ def main() -> int:
         cases = choose(options.cases, known())
     except ClientError as error:
         parser.error(str(error))
+    plan = {testee: own for testee in testees if (own := testee.among(cases))}
+    if not plan:
+        parser.error("all of these cases are about compression, which none of these adapters has")
     wrong = 0
-    for adapter, backend in testees:
+    for testee, own in plan.items():
         try:
-            wrong += anyio.run(test, adapter, backend, cases, backend=backend)
+            wrong += anyio.run(test, testee, own, backend=testee.backend)
         except* (ClientError, ReportError) as group:
             wrong += 1
             for error in group.exceptions:
-                shown = Text(f"{adapter} on {backend}: {error}", "bold red")
+                shown = Text(f"{testee.title}: {error}", "bold red")
                 console.print(shown, soft_wrap=True)
     if wrong:
         console.print(Text(f"{wrong} {'fault' if wrong == 1 else 'faults'}", "bold red"))
@@ -105,18 +157,15 @@ def main() -> int:
     return 0
 
 
-async def test(adapter: str, backend: str, chosen: Sequence[str]) -> int:
+async def test(testee: Testee, chosen: Sequence[str]) -> int:
     """Run the cases on one adapter, and show what came of it; the number of faults."""
-    name = f"{adapter}-{backend}"
+    name = f"{testee.adapter}-{testee.backend}"
     folder = REPORTS / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    title = f"{adapter} {version(adapter)}, {backend}"
+    title = testee.title
     server: Server = runpy.run_path(str(ECHO))["server"]
-    server.override(
-        "autobahn",
-        {"adapter": adapter, "backend": backend, "listen": {"port": 0}, "limits": LIMITS},
-    )
+    server.override("autobahn", testee.settings)
     complaints = Complaints()
     logging.getLogger().addHandler(complaints)
     try:
@@ -141,7 +190,7 @@ async def test(adapter: str, backend: str, chosen: Sequence[str]) -> int:
         if case.behavior in BEHAVIORS[1:]:
             about = f"{case.id} {case.behavior}: see {PAGE.relative_to(ROOT)}"
             console.print(Text(about, STYLES[case.behavior]))
-    wrong = [*faults(cases, chosen, explained(PAGE.read_text(), adapter)), *complaints.heard]
+    wrong = [*faults(cases, chosen, explained(PAGE.read_text(), testee.adapter)), *complaints.heard]
     for fault in wrong:
         console.print(Text(fault, "bold red"), soft_wrap=True)
     console.print(f"{folder / 'index.html'} shows each case\n", soft_wrap=True)

@@ -24,8 +24,13 @@ GROUPS = {
     7: "closing",
     9: "large messages",
     10: "auto-fragmentation",
+    12: "compression",
+    13: "its parameters",
 }
-"""The groups of cases that are run; 12 and 13 are about compression."""
+"""The groups of cases that are run."""
+
+COMPRESSION = (12, 13)
+"""Those of permessage-deflate (RFC 7692), which are for who offers it."""
 
 BEHAVIORS = ("OK", "INFORMATIONAL", "NON-STRICT")
 """What is no fault, the best first. NON-STRICT has to be explained."""

@@ -1,6 +1,9 @@
 """Compares each adapter with its bare driver, in one run: ``make bench``.
 
     python tests/benchmarks --rounds 8 --seconds 1 websockets tornado
+    python tests/benchmarks emulations sockjs --adapters picows
+
+The second compares SockJS and Engine.IO with those of others: see `emulations.py`.
 
 Server and load each have a core of their own, where there are two. Rounds are interleaved, so that
 a slow minute of the machine hits both; ratios are medians over rounds of pairs of the same round.
@@ -17,6 +20,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+import emulations
 import load
 from load import Result
 from rich.console import Console
@@ -94,6 +98,9 @@ cores = sorted(os.sched_getaffinity(0))
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["emulations"]:
+        emulations.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("adapters", nargs="*", metavar="ADAPTER", help=f"of: {', '.join(BARE)}")
     parser.add_argument("--rounds", type=int, default=8)

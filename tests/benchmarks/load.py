@@ -66,8 +66,9 @@ def clients(port: int, path: str, number: int) -> Iterator[list[socket.socket]]:
 
 
 def cpu(pid: int) -> float:
-    """The seconds of CPU that a process of one thread has used, to the nanosecond."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+    """The seconds of CPU that a process has used with all its threads, to the nanosecond."""
+    spent = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in spent) / 1e9
 
 
 def private_bytes(pid: int) -> int:

@@ -1,8 +1,6 @@
 """For the tests of ``unisock connect``: `talk` runs it in a pipe, `served` is who it talks to."""
 
 import json
-import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Generator
@@ -12,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from .processes import PATIENCE, clean, serving
+
 APP = Path(__file__).with_name("connect_app.py")
-PATIENCE = 60
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,6 @@ class Said:
 Talk = Callable[..., Said]
 
 
-def clean(**more: str) -> dict[str, str]:
-    """An environment without what would change the output."""
-    unwanted = ("UNISOCK_", "PYTEST_", "NO_COLOR", "FORCE_COLOR")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
-    return kept | {"PYTHONWARNINGS": "default"} | more
-
-
 @pytest.fixture
 def talk(tmp_path: Path) -> Talk:
     """``talk(url, "-x", "hi", stdin="…")``: the whole of one run."""
@@ -70,19 +62,15 @@ def talk(tmp_path: Path) -> Talk:
     return talk
 
 
-@pytest.fixture(scope="module", params=["websockets", "tornado"])
-def served(request: pytest.FixtureRequest) -> Generator[str]:
-    """The address of a server of ours, on each adapter: ``127.0.0.1:54321``."""
-    command = [sys.executable, "-m", "unisock", "serve", APP, "--adapter", request.param]
-    with subprocess.Popen(
-        [*command, "--port", "0"], env=clean(), stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        address = None
-        for line in process.stderr:
-            if address := re.search(r"listening on http://(\S+)", line):
-                break
-        assert address is not None, "the server did not start"
-        yield address[1]
-        process.terminate()
-        process.communicate(timeout=PATIENCE)
+@pytest.fixture(scope="session")
+def served() -> Generator[str]:
+    """The address of a server of ours: ``127.0.0.1:54321``."""
+    with serving(APP, "websockets") as address:
+        yield address
+
+
+@pytest.fixture(scope="session", params=["websockets", "tornado"])
+def served_on_each(request: pytest.FixtureRequest) -> Generator[str]:
+    """The same on each adapter, for what an adapter has its part in."""
+    with serving(APP, request.param) as address:
+        yield address

@@ -68,7 +68,10 @@ values = server.endpoint("/values")
 
 @values.on_message
 def wrap(spark: Spark, message: object) -> None:
-    spark.send_nowait({"you": message})
+    if message == "bye":
+        spark.close_nowait(1000, "so long")
+    else:
+        spark.send_nowait({"you": message})
 
 
 packed = server.endpoint("/packed", codec="msgpack")

@@ -5,14 +5,18 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
+from unisock import Server
 from unisock.cli import main
 from unisock.cli.app import COMMANDS, unisock
+from unisock.registry import offer
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -47,6 +51,33 @@ def test_help_lists_every_command_and_the_exit_codes() -> None:
     for name, line in COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(line)}$", result.stdout, re.M)
     assert "Exit codes:" in result.stdout
+
+
+def greeting(load: Callable[[str | None], Server]) -> click.Command:
+    @click.command()
+    @click.argument("target")
+    def command(target: str) -> None:
+        """Greet a server."""
+        click.echo(f"hello {load(target).settings.adapter}")
+
+    return command
+
+
+def test_packages_add_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "app.py").write_text(
+        "from unisock import Server\nserver = Server(adapter='memory')"
+    )
+    monkeypatch.setattr("unisock.cli.app.installed", lambda kind: ("greet", "broken", "serve"))
+    offer("command", "greet", greeting)
+    shown = CliRunner().invoke(unisock, ["--help"]).stdout
+    assert re.search(r"^  greet +Greet a server\.$", shown, re.M)
+    assert re.search(r"^  broken +Broken: no command 'broken' is installed", shown, re.M)
+    assert (
+        CliRunner().invoke(unisock, ["greet", str(tmp_path / "app.py")]).stdout == "hello memory\n"
+    )
+    wrong = CliRunner().invoke(unisock, ["gret"])
+    assert wrong.exit_code == 2
+    assert "did you mean greet?" in wrong.output
 
 
 @pytest.mark.parametrize("name", COMMANDS)

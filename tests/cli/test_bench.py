@@ -19,6 +19,8 @@ from PIL import Image
 
 from unisock.cli.app import unisock
 
+from .processes import serving
+
 INTEROP = Path(__file__).parents[1] / "interop"
 SHORT = ("--seconds", "0.3", "--warmup", "0.05", "--connections", "3")
 
@@ -82,28 +84,25 @@ def closed(handshake):
 """
 
 
-@pytest.fixture(params=["websockets", "tornado"])
-def adapter(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bench") / "app.py"
+    path.write_text(APP)
+    return path
 
 
-@pytest.fixture
-def url(start: Any, tmp_path: Path, adapter: str) -> str:
-    """A server of ours."""
-    (tmp_path / "app.py").write_text(APP)
-    return ours(start, adapter)
+@pytest.fixture(scope="module", params=["websockets", "tornado"])
+def url(request: pytest.FixtureRequest, app: Path) -> Iterator[str]:
+    """A server of ours, on each adapter."""
+    with serving(app, request.param) as address:
+        yield f"ws://{address}"
 
 
-@pytest.fixture
-def one_url(start: Any, tmp_path: Path) -> str:
+@pytest.fixture(scope="module")
+def one_url(app: Path) -> Iterator[str]:
     """The same, where the adapter does not matter."""
-    (tmp_path / "app.py").write_text(APP)
-    return ours(start, "websockets")
-
-
-def ours(start: Any, adapter: str) -> str:
-    address: str = start("serve", "app", "--adapter", adapter, "--port", "0").url()
-    return address.replace("http", "ws")
+    with serving(app, "websockets") as address:
+        yield f"ws://{address}"
 
 
 @pytest.fixture
@@ -294,9 +293,8 @@ class TestPlain:
         assert "\x1b" not in process.stdout + process.stderr
         assert "measuring" not in process.stderr
 
-    def test_ctrl_c_shows_what_was_measured(self, start: Any, tmp_path: Path) -> None:
-        (tmp_path / "app.py").write_text(APP)
-        server = start("serve", "app", "--port", "0")
+    def test_ctrl_c_shows_what_was_measured(self, start: Any, app: Path) -> None:
+        server = start("serve", str(app), "--port", "0")
         url = server.url().replace("http", "ws") + "/loud"
         process = start("bench", url, "--seconds", "100", "--warmup", "0", "-c", "1")
         server.says("a hundred")

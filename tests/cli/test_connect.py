@@ -14,8 +14,8 @@ import pytest
 APP = Path(__file__).with_name("connect_app.py")
 
 
-def test_lines_are_messages_both_ways(talk: Any, served: str) -> None:
-    said = talk(f"{served}/raw", stdin="hello\n\n/ping\r\nwörld\nbinary\nbye")
+def test_lines_are_messages_both_ways(talk: Any, served_on_each: str) -> None:
+    said = talk(f"{served_on_each}/raw", stdin="hello\n\n/ping\r\nwörld\nbinary\nbye")
     assert said.code == 0
     assert said.lines == ["hello", "", "/ping", "wörld", bytes(range(40)).hex()]
     assert re.search(r"^unisock: connected to ws://127.0.0.1:\d+/raw in ", said.stderr, re.M)
@@ -27,9 +27,9 @@ def test_it_waits_for_answers_after_the_last_line(talk: Any, served: str) -> Non
     assert (said.code, said.lines) == (0, ["one", "two"])
 
 
-def test_every_line_of_many_is_sent_before_it_leaves(talk: Any, served: str) -> None:
+def test_every_line_of_many_is_sent_before_it_leaves(talk: Any, served_on_each: str) -> None:
     text = "".join(f"{number} {'x' * 1000}\n" for number in range(5000))
-    said = talk(f"{served}/raw", stdin=text + "bye\n")
+    said = talk(f"{served_on_each}/raw", stdin=text + "bye\n")
     assert said.code == 0
     assert said.stdout == text
 
@@ -39,8 +39,8 @@ def test_execute_sends_and_leaves(talk: Any, served: str) -> None:
     assert (said.code, said.lines) == (0, ["one", "two"])
 
 
-def test_json_is_a_line_for_each_thing_that_happens(talk: Any, served: str) -> None:
-    said = talk(f"{served}/raw", "--json", "-x", "hi", "-x", "binary", "-x", "bye")
+def test_json_is_a_line_for_each_thing_that_happens(talk: Any, served_on_each: str) -> None:
+    said = talk(f"{served_on_each}/raw", "--json", "-x", "hi", "-x", "binary", "-x", "bye")
     assert said.code == 0
     assert [record["type"] for record in said.records] == [
         *["state", "state", "message", "message", "state", "close"]
@@ -65,8 +65,10 @@ def test_slash_commands_in_a_pipe(talk: Any, served: str) -> None:
     assert said.code == 1
 
 
-def test_close_says_how_to_the_server(talk: Any, served: str) -> None:
-    said = talk(f"{served}/raw", "--slash", "-w", "30", stdin="/close 4001 that is enough\n")
+def test_close_says_how_to_the_server(talk: Any, served_on_each: str) -> None:
+    said = talk(
+        f"{served_on_each}/raw", "--slash", "-w", "30", stdin="/close 4001 that is enough\n"
+    )
     assert said.code == 0
     assert "closed: 4001 that is enough" in said.stderr
 
@@ -91,14 +93,18 @@ def test_a_wrong_command_says_how_to_write_it(
     assert said.code == 1
 
 
-def test_pings_and_pongs_are_shown_both_ways_with_their_latency(talk: Any, served: str) -> None:
-    said = talk(f"{served}/raw", "-P", "--json", "--slash", "-x", "/ping knock", "-w", "1")
+def test_pings_and_pongs_are_shown_both_ways_with_their_latency(
+    talk: Any, served_on_each: str
+) -> None:
+    said = talk(
+        f"{served_on_each}/raw", "-P", "--json", "--slash", "-x", "/ping knock", "-x", "bye"
+    )
     pings = [r for r in said.records if r["type"] == "ping" and r["data"] == "knock"]
     pongs = [r for r in said.records if r["type"] == "pong" and r["data"] == "knock"]
     assert [(ping["sent"], "latency" in ping) for ping in pings] == [(True, False)]
     assert [pong["sent"] for pong in pongs] == [False]
     assert 0 < pongs[0]["latency"] < 30
-    plain = talk(f"{served}/raw", "-P", "--slash", stdin="/ping knock\n/pong\n")
+    plain = talk(f"{served_on_each}/raw", "-P", "--slash", stdin="/ping knock\n/pong\nbye\n")
     assert "> ping knock" in plain.stderr
     assert re.search(r"< pong knock \(\d+\.\d ms\)", plain.stderr)
     assert "> pong\n" in plain.stderr
@@ -106,18 +112,18 @@ def test_pings_and_pongs_are_shown_both_ways_with_their_latency(talk: Any, serve
 
 
 def test_values_are_typed_and_shown_as_json(talk: Any, served: str) -> None:
-    said = talk(f"{served}/values", "--codec", "json", stdin='{"a": 1}\n"1"\n1\nnot json\n')
+    said = talk(f"{served}/values", "--codec", "json", stdin='{"a": 1}\n"1"\n1\nnot json\nbye\n')
     assert said.lines == [f'{{"you":{text}}}' for text in ('{"a":1}', '"1"', "1", '"not json"')]
-    said = talk(f"{served}/packed", "--codec", "msgpack", "-x", "[1, null]")
+    said = talk(f"{served}/packed", "--codec", "msgpack", "-x", "[1, null]", "-x", "bye")
     assert said.lines == ['{"you":[1,null]}']
 
 
-def test_an_event_and_its_answer(talk: Any, served: str) -> None:
-    said = talk(f"{served}/values", "--emit", "rename", "Ada", "--request")
+def test_an_event_and_its_answer(talk: Any, served_on_each: str) -> None:
+    said = talk(f"{served_on_each}/values", "--emit", "rename", "Ada", "--request")
     assert (said.code, said.lines) == (0, ['renamed "Ada"', '"hello, Ada"'])
     assert re.search(r"answered in \d+\.\d ms", said.stderr)
     said = talk(
-        f"{served}/packed", "--codec=msgpack", "--emit=rename", "Ada", "--request", "--json"
+        f"{served_on_each}/packed", "--codec=msgpack", "--emit=rename", "Ada", "--request", "--json"
     )
     assert said.of("event") == [{"name": "renamed", "args": ["Ada"]}]
     assert said.of("answer") == ["hello, Ada"]
@@ -147,9 +153,8 @@ def test_an_event_that_fails_is_exit_code_1(
 
 
 def test_events_are_commands_too(talk: Any, served: str) -> None:
-    said = talk(
-        f"{served}/values", "--codec", "json", "--slash", stdin='/emit rename "Ada Lovelace"\n'
-    )
+    lines = '/emit rename "Ada Lovelace"\nbye\n'
+    said = talk(f"{served}/values", "--codec", "json", "--slash", stdin=lines)
     assert (said.code, said.lines) == (0, ['renamed "Ada Lovelace"'])
 
 
@@ -178,9 +183,9 @@ def test_a_channel_that_lets_nobody_in(talk: Any, served: str) -> None:
     ],
 )
 def test_how_the_server_closes_decides_the_exit_code(
-    talk: Any, served: str, word: str, code: int, told: str
+    talk: Any, served_on_each: str, word: str, code: int, told: str
 ) -> None:
-    said = talk(f"{served}/raw", "-w", "30", "-x", word)
+    said = talk(f"{served_on_each}/raw", "-w", "30", "-x", word)
     assert said.code == code
     assert told in said.stderr
 

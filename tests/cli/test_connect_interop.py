@@ -69,7 +69,7 @@ def test_the_request_says_what_it_is_told_to(talk: Any, node: Node) -> None:
         f"{node.url}/headers",
         *("-H", "X-Name: Ada: the first", "-H", "x-other:2", "-H", "User-Agent: mine"),
         *("--auth", "ada:l:l", "-o", "https://example.com", "--host", "chat.example"),
-        *("-s", "chat.v1", "-s", "chat.v2", "-t", "-w", "0.5"),
+        *("-s", "chat.v1", "-s", "chat.v2", "-t", "-x", "bye"),
     )
     assert said.code == 0
     for pair in (
@@ -86,20 +86,20 @@ def test_the_request_says_what_it_is_told_to(talk: Any, node: Node) -> None:
 
 
 def test_a_token(talk: Any, node: Node) -> None:
-    said = talk(f"{node.url}/headers", "--token", "secret", "-w", "0.5")
+    said = talk(f"{node.url}/headers", "--token", "secret", "-x", "bye")
     assert '"authorization":"Bearer secret"' in said.stdout
 
 
 def test_compression_is_agreed_on_if_it_is_offered(talk: Any, node: Node) -> None:
     text = "x" * 5000
-    said = talk(f"{node.url}/echo", "--compression", "-x", "extensions", "-x", text)
+    said = talk(f"{node.url}/echo", "--compression", "-x", "extensions", "-x", text, "-x", "bye")
     assert said.lines == ["permessage-deflate", text]
-    said = talk(f"{node.url}/echo", "-x", "extensions")
+    said = talk(f"{node.url}/echo", "-x", "extensions", "-x", "bye")
     assert said.lines == [""]
 
 
 def test_pings_of_either_side(talk: Any, node: Node) -> None:
-    said = talk(f"{node.url}/ping", "-P", "--slash", stdin="/ping knock\n/pong unasked\n")
+    said = talk(f"{node.url}/ping", "-P", "--slash", stdin="/ping knock\n/pong unasked\nbye\n")
     assert node.says("pong") == "pong from the server"
     assert node.says("ping") == "ping knock"
     assert node.says("pong") == "pong unasked"
@@ -118,7 +118,7 @@ def test_redirections_are_followed_if_that_is_wanted(talk: Any, node: Node) -> N
     said = talk(f"{node.url}/redirect/2", "-x", "hello")
     assert (said.code, said.stdout) == (1, "")
     assert "sends its clients to /redirect/1; type -L to follow" in said.stderr
-    said = talk(f"{node.url}/redirect/2", "-L", "-x", "hello")
+    said = talk(f"{node.url}/redirect/2", "-L", "-x", "hello", "-x", "bye")
     assert (said.code, said.lines) == (0, ["hello"])
     said = talk(f"{node.url}/redirect/2", "-L", "--max-redirects", "1", "-x", "hello")
     assert said.code == 1
@@ -126,5 +126,5 @@ def test_redirections_are_followed_if_that_is_wanted(talk: Any, node: Node) -> N
 
 
 def test_a_page_is_no_websocket(talk: Any, node: Node) -> None:
-    said = talk(f"http://{node.url}/echo", "-x", "it is the same port")
+    said = talk(f"http://{node.url}/echo", "-x", "it is the same port", "-x", "bye")
     assert said.lines == ["it is the same port"]

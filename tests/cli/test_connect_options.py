@@ -20,6 +20,8 @@ from unisock.cli.connect import complete
 
 APP = Path(__file__).with_name("connect_app.py")
 PASSPHRASE = "open sesame"
+HELLO = ("-x", "hello", "-x", "bye")
+"""What is answered with hello, and then with a close."""
 
 
 @pytest.mark.parametrize(
@@ -73,10 +75,11 @@ def test_wrong_usage_is_exit_code_2_with_a_hint(
 
 @pytest.mark.parametrize("who", [["--token", "token"], ["--auth", "ada:l:l"]])
 def test_who_one_is(talk: Any, served: str, who: list[str]) -> None:
-    assert talk(f"{served}/secret", *who, "-x", "hello").lines == ["hello"]
+    assert talk(f"{served}/secret", *who, *HELLO).lines == ["hello"]
 
 
-def test_a_refusal_says_what_to_try(talk: Any, served: str) -> None:
+def test_a_refusal_says_what_to_try(talk: Any, served_on_each: str) -> None:
+    served = served_on_each
     said = talk(f"{served}/secret", stdin="hello\n")
     assert (said.code, said.stdout) == (1, "")
     assert said.stderr == (
@@ -89,7 +92,7 @@ def test_a_refusal_says_what_to_try(talk: Any, served: str) -> None:
 
 def test_a_unix_socket(talk: Any, start: Any, tmp_path: Path) -> None:
     start("serve", APP, "--unix", "app.sock").says("listening on")
-    assert talk("ws+unix:app.sock:/raw", "-x", "hello").lines == ["hello"]
+    assert talk("ws+unix:app.sock:/raw", *HELLO).lines == ["hello"]
 
 
 class Files:
@@ -135,9 +138,9 @@ class TestTls:
 
     def test_it_needs_all_that_it_needs(self, talk: Any, url: str, files: Files) -> None:
         me = ["--cert", files.certificate, "--key", files.key, "--passphrase", PASSPHRASE]
-        said = talk(url, "--ca", files.ca, "--host", "chat.example", *me, "-x", "hello")
+        said = talk(url, "--ca", files.ca, "--host", "chat.example", *me, *HELLO)
         assert (said.code, said.lines) == (0, ["hello"])
-        said = talk(url, "-n", *me, "-x", "hello")
+        said = talk(url, "-n", *me, *HELLO)
         assert (said.code, said.lines) == (0, ["hello"])
         said = talk(url, "--ca", files.ca, *me, "-x", "hello")
         assert said.code == 1
@@ -246,7 +249,7 @@ def proxy() -> Generator[Proxy]:
 
 
 def test_through_a_proxy(talk: Any, served: str, proxy: Proxy) -> None:
-    said = talk(f"{served}/raw", "--proxy", proxy.url, "-x", "hello")
+    said = talk(f"{served}/raw", "--proxy", proxy.url, *HELLO)
     assert (said.code, said.lines) == (0, ["hello"])
     assert proxy.asked == [f"CONNECT {served} HTTP/1.1"]
 

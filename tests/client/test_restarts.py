@@ -57,7 +57,11 @@ class Counting:
 
 
 @pytest.fixture(params=SERVERS)
-async def server(request: pytest.FixtureRequest, start: Any, tmp_path: Path) -> Counting:
+async def server(
+    request: pytest.FixtureRequest, start: Any, tmp_path: Path, proves: Any
+) -> Counting:
+    if request.param == "ws":
+        proves(protocol="websocket", client="`connect()`", server="npm `ws`")
     counting = Counting(start, request.param, tmp_path)
     await counting.start()
     return counting

@@ -1,4 +1,6 @@
-"""What stands between a client and a server: nginx, and a small proxy with the vices of others."""
+"""What stands between a client and a server: nginx, and a small proxy with the vices of others.
+And `node`, in which clients run.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,8 @@ import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
+
+from .node import HERE, Node
 
 PATIENCE = 10
 
@@ -37,6 +41,23 @@ http {{
 """
 
 Nginx = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def node(node_program: str) -> Generator[Callable[[str], Node]]:
+    """``node("sockjs_client.js")``: a Node in which that file's function is called, the same for
+    all tests.
+    """
+    running: dict[str, Node] = {}
+
+    def start(script: str) -> Node:
+        if script not in running:
+            running[script] = Node(node_program, HERE / script)
+        return running[script]
+
+    yield start
+    for each in running.values():
+        each.close()
 
 
 @pytest.fixture

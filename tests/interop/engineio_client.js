@@ -57,16 +57,13 @@ function visit(open, url, order) {
   });
 }
 
-if (typeof module !== 'undefined' && require.main === module) {
-  // node engineio_client.js URL ORDER REVISION; prints what was seen as JSON.
-  var client = process.argv[4] === '3' ? 'engine.io-client-3' : 'engine.io-client';
-  var library = require(client);
-  var open = library.Socket && process.argv[4] !== '3'
-    ? function (url, options) { return new library.Socket(url, options); }
-    : library;
-  visit(open, process.argv[2], JSON.parse(process.argv[3])).then(function (seen) {
-    console.log(JSON.stringify(seen));
-    // The goodbye may be under way still, and some timers of the client never end.
-    setTimeout(function () { process.exit(0); }, 1000).unref();
-  });
+if (typeof module !== 'undefined') {
+  // For run.js: (URL, order, revision) => what was seen.
+  module.exports = function (url, order, revision) {
+    var library = require(revision === 3 ? 'engine.io-client-3' : 'engine.io-client');
+    var open = library.Socket && revision !== 3
+      ? function (url, options) { return new library.Socket(url, options); }
+      : library;
+    return visit(open, url, order);
+  };
 }

@@ -33,12 +33,9 @@ function visit(SockJS, url, order) {
   });
 }
 
-if (typeof module !== 'undefined' && require.main === module) {
-  // node sockjs_client.js URL ORDER, where the order is JSON; prints what was seen as JSON.
-  visit(require('sockjs-client'), process.argv[2], JSON.parse(process.argv[3])).then(
-    function (seen) {
-      console.log(JSON.stringify(seen));
-      process.exit(0); // the client leaves timers behind
-    }
-  );
+if (typeof module !== 'undefined') {
+  // For run.js: (URL, order) => what was seen.
+  module.exports = function (url, order) {
+    return visit(require('sockjs-client'), url, order);
+  };
 }

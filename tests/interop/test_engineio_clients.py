@@ -4,7 +4,6 @@ only, and polling first, on each adapter that carries HTTP.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
@@ -12,11 +11,13 @@ from typing import Any
 
 import anyio
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Page, async_playwright
 
 from unisock import Close, Handshake, Server, Spark
 from unisock.registry import installed, look_up
 from unisock.testing.running import Running
+
+from .node import Node
 
 pytestmark = pytest.mark.anyio
 
@@ -113,7 +114,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-async def chromium(anyio_backend: str) -> AsyncGenerator[Browser]:
+async def page(anyio_backend: str) -> AsyncGenerator[Page]:
+    """One for all tests: to load another document in it ends all that the last one did."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("no chromium: apt-get install chromium")
@@ -121,7 +123,7 @@ async def chromium(anyio_backend: str) -> AsyncGenerator[Browser]:
         browser = await playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         )
-        yield browser
+        yield await browser.new_page()
         await browser.close()
 
 
@@ -142,18 +144,9 @@ def order_for(path: str, order: dict[str, Any]) -> dict[str, Any]:
     return {"path": path, "send": [], "expect": 0, **order}
 
 
-def in_node(running: Running, revision: int) -> Visit:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no node: run npm ci in tests/interop")
-
+def in_node(node: Node, running: Running, revision: int) -> Visit:
     async def visit(path: str, **order: Any) -> Seen:
-        said = json.dumps(order_for(path, order))
-        with anyio.fail_after(40):
-            done = await anyio.run_process(
-                [node, str(SCRIPT), running.http_url, said, str(revision)]
-            )
-        seen: Seen = json.loads(done.stdout)
+        seen: Seen = await node.acall(running.http_url, order_for(path, order), revision)
         return seen
 
     return visit
@@ -177,16 +170,18 @@ PLACES = [(where, revision) for where in ("node", "chromium") for revision in (4
 
 @pytest.fixture(params=PLACES, ids=[f"{where}-v{revision}" for where, revision in PLACES])
 async def visit(
-    request: pytest.FixtureRequest, running: Running, chromium: Browser
+    request: pytest.FixtureRequest, running: Running, node: Any, page: Page, proves: Any
 ) -> AsyncGenerator[Visit]:
     where, revision = request.param
+    release, place = {4: 6, 3: 3}[revision], where.capitalize()
+    client = f"npm `engine.io-client` {release} (revision {revision}), {place}"
+    proves(protocol="engineio", client=client, host=running.server.adapter.name)
     if where == "node":
-        yield in_node(running, revision)
+        yield in_node(node(SCRIPT.name), running, revision)
         return
-    page = await chromium.new_page()
     await page.goto(f"{running.http_url}/page{revision}")
     yield in_page(page, running, revision)
-    await page.close()
+    await page.goto("about:blank")
 
 
 ways = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
@@ -224,10 +219,9 @@ async def test_a_refusal_is_seen(running: Running, visit: Visit, way: dict[str, 
 
 
 async def test_a_page_of_another_origin_gets_nothing(
-    application: Application, running: Running, chromium: Browser
+    application: Application, running: Running, page: Page
 ) -> None:
     """localhost and 127.0.0.1 are two origins for a browser."""
-    page = await chromium.new_page()
     await page.goto(running.http_url.replace("127.0.0.1", "localhost") + "/page4")
     visit = in_page(page, running, 4)
     for way in WAYS.values():
@@ -235,4 +229,4 @@ async def test_a_page_of_another_origin_gets_nothing(
         assert seen["messages"] == []
         assert seen["close"] == "transport error"
     assert application.sparks == []
-    await page.close()
+    await page.goto("about:blank")

@@ -23,6 +23,11 @@ WAYS = [["polling"], ["websocket"], ["polling", "websocket"]]
 MESSAGES = ["plain", b"\x00\x01\xff", "ünï 漢字 😀", *[str(number) for number in range(200)]]
 
 
+@pytest.fixture(autouse=True)
+def proved(proves: Any) -> None:
+    proves(protocol="engineio", client="`connect()`", server="npm `engine.io`")
+
+
 @asynccontextmanager
 async def npm(**options: Any) -> AsyncGenerator[str]:
     """A server; the URL of it."""

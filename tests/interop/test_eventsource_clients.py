@@ -92,7 +92,8 @@ def expected() -> list[dict[str, str]]:
     return heard
 
 
-async def test_npms_eventsource(unisock_serve: Any, host: str) -> None:
+async def test_npms_eventsource(unisock_serve: Any, host: str, proves: Any) -> None:
+    proves(protocol="eventsource", client="npm `eventsource`, Node", host=host)
     assert NODE is not None, "node is missing: run `make test`, which brings it"
     running: Running = await unisock_serve(application(host))
     wanted = expected()
@@ -137,7 +138,10 @@ TALK = """payloads => new Promise(resolve => {
 })"""
 
 
-async def test_chromiums_eventsource(unisock_serve: Any, host: str, page: Page) -> None:
+async def test_chromiums_eventsource(
+    unisock_serve: Any, host: str, page: Page, proves: Any
+) -> None:
+    proves(protocol="eventsource", client="`EventSource` of Chromium", host=host)
     server = application(host)
     server.asset("/", "<!doctype html>")
     running: Running = await unisock_serve(server)

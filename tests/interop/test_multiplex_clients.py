@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 MODULES = HERE / "node_modules"
 NODE = shutil.which("node")
 SCRIPT = HERE / "multiplex_client.js"
+CLIENT = "npm `websocket-multiplex`"
 ODD = "a, b % ünï 漢字 😀"
 """A topic that has to be escaped."""
 TOPICS: dict[str, list[str]] = {
@@ -106,14 +107,16 @@ async def in_node(kind: str, url: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("transport", ["websocket", "xhr-streaming", "xhr-polling", "eventsource"])
-async def test_over_sockjs_in_node(unisock_serve: Any, transport: str) -> None:
+async def test_over_sockjs_in_node(unisock_serve: Any, transport: str, proves: Any) -> None:
     application = Application("sockjs-tornado")
+    proves(protocol="sockjs", client=f"{CLIENT}, Node", host="sockjs-tornado")
     running: Running = await unisock_serve(application.server)
     judge(await in_node(transport, f"{running.http_url}/multiplex"), application)
 
 
 @pytest.mark.parametrize("adapter", ["websockets", "tornado"])
-async def test_over_a_bare_websocket_in_node(unisock_serve: Any, adapter: str) -> None:
+async def test_over_a_bare_websocket_in_node(unisock_serve: Any, adapter: str, proves: Any) -> None:
+    proves(protocol="websocket", client=f"{CLIENT}, Node", host=adapter)
     application = Application(adapter)
     running: Running = await unisock_serve(application.server)
     judge(await in_node("ws", f"{running.url}/multiplex"), application)
@@ -141,7 +144,8 @@ def add_page(server: Server, **scripts: bytes) -> None:
     server.asset("/", f"<!doctype html>{tags}")
 
 
-async def test_over_sockjs_in_chromium(unisock_serve: Any, page: Page) -> None:
+async def test_over_sockjs_in_chromium(unisock_serve: Any, page: Page, proves: Any) -> None:
+    proves(protocol="sockjs", client=f"{CLIENT}, Chromium", host="sockjs-tornado")
     application = Application("sockjs-tornado")
     add_page(
         application.server,
@@ -159,7 +163,8 @@ async def test_over_sockjs_in_chromium(unisock_serve: Any, page: Page) -> None:
     judge(seen, application)
 
 
-async def test_shoe_is_a_stream(unisock_serve: Any, page: Page) -> None:
+async def test_shoe_is_a_stream(unisock_serve: Any, page: Page, proves: Any) -> None:
+    proves(protocol="sockjs", client="npm `shoe`, Chromium", host="sockjs-tornado")
     application = Application("sockjs-tornado")
     bundle = await anyio.run_process(
         [

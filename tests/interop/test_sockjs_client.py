@@ -5,7 +5,6 @@ Its remaining two, xdr-streaming and xdr-polling, need the `XDomainRequest` of I
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
@@ -13,11 +12,13 @@ from typing import Any
 
 import anyio
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Page, async_playwright
 
 from unisock import Close, Handshake, Hub, Origin, Server, Spark
 from unisock.registry import installed
 from unisock.testing.running import Running
+
+from .node import Node
 
 pytestmark = pytest.mark.anyio
 
@@ -152,7 +153,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-async def chromium(anyio_backend: str) -> AsyncGenerator[Browser]:
+async def page(anyio_backend: str) -> AsyncGenerator[Page]:
+    """One for all tests: to load another document in it ends all that the last one did."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("no chromium: apt-get install chromium")
@@ -160,7 +162,7 @@ async def chromium(anyio_backend: str) -> AsyncGenerator[Browser]:
         browser = await playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         )
-        yield browser
+        yield await browser.new_page()
         await browser.close()
 
 
@@ -181,16 +183,9 @@ def order_for(transport: str, **order: Any) -> dict[str, Any]:
     return {"transport": transport, "send": [], "expect": 0, "timeout": 10_000, **order}
 
 
-def in_node(running: Running, transport: str) -> Visit:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no node: run npm ci in tests/interop")
-
+def in_node(node: Node, running: Running, transport: str) -> Visit:
     async def visit(path: str, **order: Any) -> Seen:
-        command = [node, str(SCRIPT), running.http_url + path]
-        with anyio.fail_after(40):
-            done = await anyio.run_process([*command, json.dumps(order_for(transport, **order))])
-        seen: Seen = json.loads(done.stdout)
+        seen: Seen = await node.acall(running.http_url + path, order_for(transport, **order))
         return seen
 
     return visit
@@ -210,16 +205,17 @@ def in_page(page: Page, transport: str) -> Visit:
 
 @pytest.fixture
 async def visit(
-    request: pytest.FixtureRequest, running: Running, chromium: Browser
+    request: pytest.FixtureRequest, running: Running, node: Any, page: Page, proves: Any
 ) -> AsyncGenerator[Visit]:
     where, transport = request.param
+    client = f"npm `sockjs-client`, {where.capitalize()}"
+    proves(protocol="sockjs", client=client, host=running.server.adapter.name)
     if where == "node":
-        yield in_node(running, transport)
+        yield in_node(node(SCRIPT.name), running, transport)
         return
-    page = await chromium.new_page()
     await page.goto(running.http_url)
     yield in_page(page, transport)
-    await page.close()
+    await page.goto("about:blank")
 
 
 CLIENTS = [*(("node", name) for name in IN_NODE), *(("chromium", name) for name in IN_CHROMIUM)]
@@ -266,7 +262,7 @@ async def test_a_broadcast_reaches_everyone(application: Application, visit: Vis
 @everywhere
 async def test_a_refusal_is_seen(application: Application, running: Running, visit: Visit) -> None:
     # eventsource in Node says nothing of a 403; the client waits until the time is over.
-    seen = await visit("/members", send=["let me in"], timeout=2000)
+    seen = await visit("/members", send=["let me in"], timeout=1000)
     assert seen["transport"] is None
     assert seen["close"]["code"] == 2000  # "All transports failed"
     assert running.gateway.rejections > 0
@@ -275,10 +271,9 @@ async def test_a_refusal_is_seen(application: Application, running: Running, vis
 
 @pytest.mark.parametrize("application", HOSTS, indirect=True)
 async def test_a_page_of_another_origin_gets_nothing(
-    application: Application, running: Running, chromium: Browser
+    application: Application, running: Running, page: Page
 ) -> None:
     """localhost and 127.0.0.1 are two origins for a browser."""
-    page = await chromium.new_page()
     await page.goto(running.http_url.replace("127.0.0.1", "localhost"))
     for transport in ("websocket", "xhr-streaming", "eventsource", "jsonp-polling"):
         seen: Seen = await page.evaluate(
@@ -288,4 +283,4 @@ async def test_a_page_of_another_origin_gets_nothing(
         assert seen["messages"] == []
         assert seen["close"]["code"] == 1002  # "Cannot connect to server": no /info for strangers
     assert application.transports == []
-    await page.close()
+    await page.goto("about:blank")

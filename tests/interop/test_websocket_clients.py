@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,21 +44,13 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(params=CLIENTS)
-def run(request: pytest.FixtureRequest, url: str) -> Any:
+def run(request: pytest.FixtureRequest, url: str, node: Any, proves: Any) -> Any:
     """Runs one check with one client library, and returns what that saw."""
-    node = shutil.which("node")
-    assert node is not None, "node is missing: run `make test`, which brings it"
+    adapter, _ = request.node.callspec.params["url"]
+    proves(protocol="websocket", client=f"npm `{request.param}`, Node", host=adapter)
 
     def run(check: str) -> dict[str, Any]:
-        done = subprocess.run(
-            [node, "websocket_clients.js", request.param, url, check],
-            cwd=HERE,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stderr
-        result: dict[str, Any] = json.loads(done.stdout)
+        result: dict[str, Any] = node("websocket_clients.js").call(request.param, url, check)
         return result
 
     return run

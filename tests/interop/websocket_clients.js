@@ -1,10 +1,6 @@
 // Drives one real WebSocket client library against the server of test_websocket_clients.py.
-//
-//   node websocket_clients.js ws|faye-websocket|websocket ws://127.0.0.1:PORT CHECK
-//
-// Prints what happened as one line of JSON; the Python test decides whether it is right.
-
-const [, , library, base, check] = process.argv;
+// For run.js: ("ws" | "faye-websocket" | "websocket", "ws://127.0.0.1:PORT", check) => what happened;
+// the Python test decides whether it is right.
 
 // Each library as the same few events: {open, message(data, isBinary), close(code, reason), refused}.
 const clients = {
@@ -69,15 +65,12 @@ function readBody(response, done) {
   response.on("end", () => done(response.statusCode, body));
 }
 
-function finish(result) {
-  process.stdout.write(JSON.stringify(result) + "\n", () => process.exit(0));
-}
-
 const TEXTS = ["", "a", "hello", "grüße €", "𝄞\u2028\u2029%\"\\", "x".repeat(126), "y".repeat(65536)];
 
+// Each calls `finish` when it is over. `start` opens a socket at a path, `ask` hears one message there.
 const checks = {
   // Texts and binaries come back as they are, in order.
-  echo() {
+  echo({ start, finish }) {
     const sent = [...TEXTS, Buffer.alloc(0), Buffer.from([0, 1, 254, 255]), Buffer.alloc(70000, 7)];
     const got = [];
     const client = start("/echo", [], {
@@ -88,7 +81,7 @@ const checks = {
       },
     });
   },
-  order() {
+  order({ start, finish }) {
     const got = [];
     const client = start("/echo", [], {
       open: () => { for (let i = 0; i < 1000; i++) client.send(String(i)); },
@@ -98,48 +91,48 @@ const checks = {
       },
     });
   },
-  big() {
+  big({ start, finish }) {
     const text = "z".repeat(1048576);
     const client = start("/echo", [], {
       open: () => client.send(text),
       message: (data) => finish({ same: data === text }),
     });
   },
-  tooBig() {
+  tooBig({ start, finish }) {
     const client = start("/echo", [], {
       open: () => client.send("z".repeat(1048577)),
       close: (code, reason) => finish({ code, reason }),
     });
   },
   // The server says how the connection ended; we wait until it knows.
-  clientCloses() {
+  clientCloses({ start, ask, finish }) {
     const client = start("/ends", [], {
       open: () => client.close(4001, "that is all"),
       close: () => ask("/last", (answer) => finish(answer)),
     });
   },
-  clientVanishes() {
+  clientVanishes({ start, ask, finish }) {
     const client = start("/ends", [], {
       open: () => client.cut(),
       close: () => ask("/last", (answer) => finish(answer)),
     });
   },
-  serverCloses() {
+  serverCloses({ start, finish }) {
     const client = start("/closes", [], {
       open: () => client.send("now"),
       close: (code, reason) => finish({ code, reason }),
     });
   },
-  subprotocol() {
+  subprotocol({ start, finish }) {
     start("/echo", ["v9.chat", "v2.chat", "v1.chat"], { open: (protocol) => finish({ protocol }) });
   },
-  refused() {
+  refused({ start, finish }) {
     start("/refuses", [], { refused: (status, body) => finish({ status, body }) });
   },
-  nothingThere() {
+  nothingThere({ start, finish }) {
     start("/nowhere", [], { refused: (status) => finish({ status }) });
   },
-  ping() {
+  ping({ start, finish }) {
     const client = start("/echo", [], { open: () => client.ping(() => finish({ pong: true })) });
   },
 };
@@ -148,16 +141,12 @@ function equal(one, other) {
   return typeof one === "string" ? one === other : Buffer.compare(one, Buffer.from(other)) === 0;
 }
 
-function start(path, protocols, on) {
+module.exports = (library, base, check) => new Promise((finish, fail) => {
   const nothing = () => {};
-  return clients[library](base + path, protocols, {
+  const start = (path, protocols, on) => clients[library](base + path, protocols, {
     open: nothing, message: nothing, close: nothing, refused: nothing, ...on,
   });
-}
-
-function ask(path, done) {
-  start(path, [], { message: (data) => done(JSON.parse(data)) });
-}
-
-checks[check]();
-setTimeout(() => finish({ timeout: check }), 20000).unref();
+  const ask = (path, done) => start(path, [], { message: (data) => done(JSON.parse(data)) });
+  checks[check]({ start, ask, finish });
+  setTimeout(() => fail(new Error(`${check}: nothing for 20 seconds`)), 20000).unref();
+});

@@ -23,6 +23,7 @@ wss.on("connection", (ws, request) => {
   ws.on("message", (data, isBinary) => {
     const text = data.toString();
     if (text === "close") ws.close(4001, "that is all");
+    else if (text === "bye") ws.close(1000, "so long");
     else if (text === "vanish") ws.terminate();
     else if (text === "extensions") ws.send(ws.extensions);
     else if (text === "pair") ws.send(Buffer.from([0, 255]));

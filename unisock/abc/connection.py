@@ -44,8 +44,8 @@ class Receiver(ABC):
 
     def on_interrupt(self, close: Close) -> None:  # noqa: B027 - for clients only
         """The connection broke and is being made anew: of what was sent, some may be lost, and
-        what was asked is not answered any more. Comes from a client that reconnects, and on a server
-        where the dialect lets its clients come back.
+        what was asked is not answered any more. Comes from a client that reconnects, and on a
+        server where the dialect lets its clients come back.
         """
 
     def on_resume(self) -> None:  # noqa: B027 - for clients only

@@ -16,6 +16,7 @@ from ..errors import UnisockError
 from ..handshake import Address
 from ..server import Server
 from .demo_endpoints import offer
+from .demo_libraries import build
 from .options import apply, server_options
 from .output import Command, say
 from .target import example, load_file
@@ -38,7 +39,7 @@ Examples:
 @server_options
 @click.option("--open", "look", is_flag=True, help="Open the page in your browser.")
 def command(look: bool, **options: Any) -> None:
-    """Serve a chat to every client at once: WebSocket, SockJS, Engine.IO, EventSource, curl.
+    """Serve a chat to every client at once: WebSocket, Socket.IO, Primus, SockJS, curl and others.
 
     The page has a panel for each, all in one room on one port, and says how the server sees them.
     The chat has rooms, private messages, and a live feed of what the server does. Stop the server
@@ -48,7 +49,7 @@ def command(look: bool, **options: Any) -> None:
     """
     server = load_file(example("chat.py")).server
     apply(server, options)
-    left_out = offer(server)
+    left_out = [offer(server), build(server)]
 
     def invite(addresses: Sequence[Address]) -> None:
         url = page(server.settings, addresses)
@@ -56,8 +57,8 @@ def command(look: bool, **options: Any) -> None:
             return
         say(f"the chat is at {url} – open it in two windows; Ctrl-C ends it")
         say(f"it speaks {spoken(server)}")
-        if left_out:
-            say(left_out, colour="yellow")
+        for what in filter(None, left_out):
+            say(what, colour="yellow")
         if look and not webbrowser.open(url):
             say("no browser was found to open it", colour="yellow")
 
@@ -68,7 +69,8 @@ def spoken(server: Server) -> str:
     """What is spoken where."""
     default = next(iter(server.adapter.capabilities.sessions), "websocket")
     return ", ".join(
-        f"{one.protocol or default} at {one.path}" for one in server.settings.endpoints
+        f"{one.protocol or default if one.dialect == 'plain' else one.dialect} at {one.path}"
+        for one in server.settings.endpoints
     )
 
 

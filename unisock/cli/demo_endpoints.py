@@ -1,4 +1,4 @@
-"""What `unisock demo` offers where nothing else is configured: an endpoint for each protocol."""
+"""What `unisock demo` offers where nothing else is configured: endpoints for every client."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ ADAPTERS = ("tornado", "aiohttp", "picows")
 
 ENDPOINTS: tuple[dict[str, Any], ...] = (
     {"path": "/ws", "protocol": "websocket"},
+    {"path": "/socket.io", "protocol": "engineio", "dialect": "socketio"},
+    {"path": "/primus", "protocol": "websocket", "dialect": "primus"},
     {"path": "/sockjs", "protocol": "sockjs"},
     {"path": "/engine.io", "protocol": "engineio"},
+    {"path": "/multiplex", "protocol": "sockjs", "dialect": "websocket-multiplex"},
     {"path": "/events", "protocol": "eventsource", "options": {"post": True}},
 )
 
@@ -34,16 +37,17 @@ def offer(server: Server) -> str:
             server.override("demo: the adapter", {"adapter": name})
     if "endpoints" in said:
         return ""
-    there = [one for one in ENDPOINTS if _is_installed(server.adapter, one)]
-    missing = [one["protocol"] for one in ENDPOINTS if one not in there]
+    missing = {one["path"]: _missing(server.adapter, one) for one in ENDPOINTS}
+    there = [one for one in ENDPOINTS if not missing[one["path"]]]
     fitting = [one for one in there if _fits(server.adapter, one)]
-    beyond = [one["protocol"] for one in there if one not in fitting]
+    beyond = dict.fromkeys(one["protocol"] for one in there if one not in fitting)
     server.override("demo: the endpoints", {"endpoints": fitting})
     if beyond:
         return (
             f"{server.adapter.name} does not carry {', '.join(beyond)}; try --adapter {ADAPTERS[0]}"
         )
-    return f"for {', '.join(missing)}: pip install 'unisock[all]'" if missing else ""
+    names = dict.fromkeys(filter(None, missing.values()))
+    return f"for {', '.join(names)}: pip install 'unisock[all]'" if names else ""
 
 
 def _adapter(backend: str) -> str | None:
@@ -56,10 +60,12 @@ def _adapter(backend: str) -> str | None:
     return None
 
 
-def _is_installed(adapter: Adapter, endpoint: dict[str, Any]) -> bool:
-    protocol = endpoint["protocol"]
-    carried = protocol in adapter.capabilities.sessions or is_there("protocol", protocol)
-    return carried and is_there("dialect", endpoint.get("dialect", "plain"))
+def _missing(adapter: Adapter, endpoint: dict[str, Any]) -> str:
+    """The protocol or dialect that is not installed, of those that an endpoint needs; or ``""``."""
+    protocol, dialect = endpoint["protocol"], endpoint.get("dialect", "plain")
+    if protocol not in adapter.capabilities.sessions and not is_there("protocol", protocol):
+        return str(protocol)
+    return "" if is_there("dialect", dialect) else str(dialect)
 
 
 def _fits(adapter: Adapter, endpoint: dict[str, Any]) -> bool:

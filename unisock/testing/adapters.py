@@ -15,6 +15,7 @@ Unix sockets, with raw clients. What they do not claim is skipped, and only that
 from __future__ import annotations
 
 from .conformance.admission import AdmissionTests, ListeningTests
+from .conformance.answers import AnswerTests
 from .conformance.closing import ClosingTests, ViolationTests
 from .conformance.exchanges import ExchangeTests
 from .conformance.lifecycle import HttpTests, LifecycleTests
@@ -34,6 +35,7 @@ class AdapterSuite(
     HeartbeatTests,
     HttpTests,
     ExchangeTests,
+    AnswerTests,
     LifecycleTests,
 ):
     """Derive a test class from it; see `AdapterTests` for what can be set."""

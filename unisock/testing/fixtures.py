@@ -18,7 +18,10 @@ from typing import Any
 import pytest
 
 pytest.register_assert_rewrite(
-    "unisock.testing.adapters", "unisock.testing.conformance", "unisock.testing.plugins"
+    "unisock.testing.adapters",
+    "unisock.testing.conformance",
+    "unisock.testing.plugins",
+    "unisock.testing.protocols",
 )
 
 

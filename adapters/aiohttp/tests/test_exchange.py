@@ -94,16 +94,6 @@ async def test_who_asks_so_for_what_has_no_body_gets_its_answer_at_once(running:
     assert answer.startswith(b"HTTP/1.1 404 ")
 
 
-async def test_extensions_of_chunks_are_passed_over(running: Running) -> None:
-    """RFC 9112 section 7.1.1."""
-    answer = await send(
-        running,
-        b"POST /x/body HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-        b"Transfer-Encoding: chunked\r\n\r\n4;x=y\r\ndefg\r\n0\r\n\r\n",
-    )
-    assert answer.endswith(b"\r\n\r\ndefg")
-
-
 async def test_a_compressed_body_stays_as_it_is(running: Running) -> None:
     headers = [("Content-Encoding", "gzip")]
     answer = await running.request("/x/body", method="POST", headers=headers, body=b"no gzip")

@@ -11,11 +11,12 @@ from aiohttp import web
 
 from unisock import Handshake
 from unisock.abc import Gateway, Upgrade
-from unisock.exchange import Request, Response, Streamed
+from unisock.exchange import Held, Request, Response, Streamed
+from unisock.frame_connection import Connections
 from unisock.sockets import peer_address
 
 from .body import Outgoing
-from .connection import AiohttpConnection, Connections
+from .connection import AiohttpConnection
 from .deflate import PLAIN, agree
 from .headers import accept_of, asks_for_websocket, fit, headers_of, refusal
 from .watch import Observer, Watch
@@ -45,6 +46,7 @@ class Exchange(Observer):
         self._transport = request.transport
         self._handed_over = False
         self._scope: anyio.CancelScope | None = None
+        self._ready: asyncio.Future[None] | None = None
         self._outgoing: Outgoing | None = None
         self._gone = self._transport is None or self._transport.is_closing()
         self._expected = isinstance(request, web.Request)  # then the application has seen to it
@@ -85,6 +87,7 @@ class Exchange(Observer):
         self._gone = True
         if self._scope is not None:
             self._scope.cancel()
+        self._on_ready()
         if self._outgoing is not None:
             self._outgoing.on_lost()
 
@@ -100,10 +103,35 @@ class Exchange(Observer):
 
     async def _ask(self, upgrade: bool) -> Response | Upgrade | None:
         """The gateway's answer; `None` if the client or the server has left."""
-        request = Request(self._handshake(), upgrade=upgrade, receive=self._receive)
+        content = self._request.content
+        whole = content.read_nowait() if content.is_eof() else None
+        request = Request(self._handshake(), upgrade=upgrade, receive=self._receive, whole=whole)
+        answer = self._gateway.respond(request)
+        if isinstance(answer, (Response, Upgrade)):
+            return answer
+        if isinstance(answer, Held):
+            return await self._hold(answer)
         with anyio.CancelScope() as self._scope:
-            return await self._gateway.answer(request)
+            return await answer
         return None
+
+    async def _hold(self, held: Held) -> Response | None:
+        """Wait until there is something to answer; `None` if the client or the server has left."""
+        self._ready = asyncio.get_running_loop().create_future()
+        held.wait(self._on_ready)
+        try:
+            await self._ready
+        except BaseException:
+            held.gone()
+            raise
+        if self._gone:
+            held.gone()
+            return None
+        return held.response()
+
+    def _on_ready(self) -> None:
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_result(None)
 
     def _handshake(self) -> Handshake:
         request, transport = self._request, self._transport
@@ -135,18 +163,8 @@ class Exchange(Observer):
         )
         transport = self._transport
         await self._prepare(answer)
-        try:
-            async with asyncio.timeout(self._gateway.limits.handshake_seconds):
-                await answer.write_eof()
-                if transport is not None and transport.get_write_buffer_size():
-                    transport.set_write_buffer_limits(0)
-                    await self._request.writer.drain()
-                    transport.set_write_buffer_limits()
-        except TimeoutError:
-            if transport is not None:
-                transport.abort()
-        except ConnectionError:
-            pass  # it has gone
+        if transport is not None:
+            await self._finish(answer, transport)
         return answer
 
     async def _prepare(self, response: web.StreamResponse) -> None:
@@ -155,6 +173,21 @@ class Exchange(Observer):
             await response.prepare(self._request)
         except ConnectionError:
             self._gone = True
+
+    async def _finish(self, response: web.StreamResponse, transport: asyncio.Transport) -> None:
+        """Write what is left of a response. Who does not read it is cut off after a while."""
+        gateway = self._gateway
+        timer = gateway.runtime.timers.call_later(gateway.limits.handshake_seconds, transport.abort)
+        try:
+            await response.write_eof()
+            if isinstance(response, web.Response) and transport.get_write_buffer_size():
+                transport.set_write_buffer_limits(0)
+                await self._request.writer.drain()
+                transport.set_write_buffer_limits()
+        except ConnectionError:
+            pass  # it has gone
+        finally:
+            timer.cancel()
 
     async def _stream(self, streamed: Streamed, transport: asyncio.Transport) -> web.StreamResponse:
         response = web.StreamResponse(status=streamed.status, headers=headers_of(streamed.headers))
@@ -169,13 +202,7 @@ class Exchange(Observer):
             outgoing.on_lost()
         await outgoing.over.wait()
         if outgoing.whole:
-            try:
-                async with asyncio.timeout(self._gateway.limits.handshake_seconds):
-                    await response.write_eof()
-            except TimeoutError:
-                transport.abort()
-            except ConnectionError:
-                pass  # it has gone
+            await self._finish(response, transport)
         return response
 
     async def _accept(self, upgrade: Upgrade, transport: asyncio.Transport) -> web.StreamResponse:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from unisock.abc import Gateway
 from unisock.exchange import Response
+from unisock.frame_connection import Connections
 
-from .connection import Connections
 from .exchange import Exchange
 from .options import Options
 
@@ -24,7 +26,7 @@ class Front:
         self.gateway = gateway
         self.options = options
         self.closed = False
-        self._connections = Connections()
+        self._connections = Connections(asyncio.get_running_loop().call_soon)
         self._exchanges: set[Exchange] = set()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
 
-from unisock.exchange import Body, Reader, Request, Response, Streamed
+from unisock.abc import Upgrade
+from unisock.exchange import Body, Held, Reader, Request, Response, Streamed
 
 from .live import HIGH_WATER, LOW_WATER, Live
-from .scope import Receive, Scope, Send, encode, handshake_of
+from .scope import Receive, Scope, Send, encode, handshake_of, has_body
 from .wire import wire_of
 
 __all__ = ["Exchange", "send_response"]
@@ -37,24 +38,18 @@ class Exchange:
         self._whole = False
         self._changed = anyio.Event()
         self._given_up = False
+        self._leave: Callable[[], None] = lambda: None
 
     async def run(self) -> None:
         """Answer it. Returns when it is answered, or the client has left."""
         complete = False
-        async with anyio.create_task_group() as group:
-            cancel = group.cancel_scope.cancel
-
-            def give_up() -> None:
-                self._given_up = True
-                cancel()
-
-            self._live.add(give_up)
+        with anyio.CancelScope() as scope:
+            self._leave = scope.cancel
+            self._live.add(self._give_up)
             try:
-                group.start_soon(self._listen, cancel)
-                complete = await self._answer()
-                cancel()
+                complete = await self._respond()
             finally:
-                self._live.discard(give_up)
+                self._live.discard(self._give_up)
         if not complete and self._wire is not None:
             # To return without an answer would be a fault, and logged as one.
             self._wire.cut()
@@ -62,12 +57,52 @@ class Exchange:
         elif self._given_up:
             await _quietly(self._send, self._scope, Response.text(503, "This server has stopped."))
 
-    async def _listen(self, leave: Callable[[], None]) -> None:
+    def _give_up(self) -> None:
+        """The server ends."""
+        self._given_up = True
+        self._leave()
+
+    async def _respond(self) -> bool:
+        """Returns whether the client has the whole answer, or needs none any more."""
+        request = Request(
+            handshake_of(self._scope),
+            upgrade=False,
+            receive=self._next_piece,
+            whole=None if has_body(self._scope) else b"",
+        )
+        answer = self._live.gateway.respond(request)
+        if isinstance(answer, Held):
+            return await self._hold(answer)
+        if isinstance(answer, Response) and not isinstance(answer, Streamed):
+            return await self._tell(answer)
+        complete = False
+        async with anyio.create_task_group() as group:
+            self._leave = group.cancel_scope.cancel
+            group.start_soon(self._listen)
+            complete = await self._tell(answer)
+            self._leave()
+        return complete
+
+    async def _hold(self, held: Held) -> bool:
+        """Wait until there is something to answer. Nobody else receives meanwhile."""
+        try:
+            with anyio.CancelScope() as ears:
+                held.wait(ears.cancel)
+                while (await self._receive())["type"] != "http.disconnect":
+                    pass
+                held.gone()
+                return False
+        except BaseException:
+            held.gone()
+            raise
+        return await self._tell(held.response())
+
+    async def _listen(self) -> None:
         """Read the body as it comes, and notice when the client leaves."""
         while True:
             event = await self._receive()
             if event["type"] == "http.disconnect":
-                leave()
+                self._leave()
                 return
             piece = event.get("body", b"")
             if piece:
@@ -92,12 +127,11 @@ class Exchange:
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
 
-    async def _answer(self) -> bool:
-        """Returns whether the client has the whole answer, or needs none any more."""
-        request = Request(handshake_of(self._scope), upgrade=False, receive=self._next_piece)
-        answer = await self._live.gateway.answer(request)
-        if not isinstance(answer, Response):
-            answer = Response.text(500, "Internal server error.")  # no request for an upgrade
+    async def _tell(self, coming: Response | Upgrade | Awaitable[Response | Upgrade]) -> bool:
+        """Send an answer. Returns whether the client has all of it, or needs none any more."""
+        answer = coming if isinstance(coming, (Response, Upgrade)) else await coming
+        if isinstance(answer, Upgrade):
+            answer = Response.text(500, "Internal server error.")  # no request for one
         try:
             if isinstance(answer, Streamed):
                 return await self._stream(answer)

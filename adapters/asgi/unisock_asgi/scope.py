@@ -11,7 +11,17 @@ from typing import Any, TypeAlias
 
 from unisock import Address, Handshake
 
-__all__ = ["Application", "Event", "Receive", "Scope", "Send", "encode", "handshake_of", "path_of"]
+__all__ = [
+    "Application",
+    "Event",
+    "Receive",
+    "Scope",
+    "Send",
+    "encode",
+    "handshake_of",
+    "has_body",
+    "path_of",
+]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Event: TypeAlias = MutableMapping[str, Any]
@@ -59,6 +69,17 @@ def handshake_of(scope: Scope) -> Handshake:
     handshake.path = path_of(scope)
     handshake.user = scope.get("user")
     return handshake
+
+
+def has_body(scope: Scope) -> bool:
+    """Whether the request may have a body (RFC 9112 section 6.3). From HTTP/2 on, no header has to
+    tell.
+    """
+    for name, value in scope["headers"]:
+        if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
+            return True
+    newer = scope.get("http_version", "1.1") >= "2"
+    return newer and scope["method"] not in ("GET", "HEAD")
 
 
 def encode(headers: Iterable[tuple[str, str]], scope: Scope) -> list[tuple[bytes, bytes]]:

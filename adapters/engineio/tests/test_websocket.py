@@ -153,7 +153,9 @@ async def test_who_may_not_come(serve: Any) -> None:
         with pytest.raises(Refused) as refused:
             await rig.websocket("EIO=4&transport=websocket")
         assert refused.value.status == 401
-        assert refused.value.response.body == b'{"code":4,"message":"no ticket"}'
+        assert refused.value.response.body == (
+            b'{"code":4,"message":"no ticket","error":"no ticket","retry":false}'
+        )
         answer = await rig.request("EIO=4&transport=polling")
         assert (answer.status, rig.code(answer)) == (401, 4)
     async with serve({"refusal": "close"}, authorize=authorize) as rig:

@@ -57,9 +57,11 @@ def error(code: int, message: str = "", *, status: int = 400) -> Response:
 
 def refusal(rejection: HandshakeRejected) -> Response:
     """The answer to a client that is turned away."""
-    told = error(FORBIDDEN, rejection.reason, status=rejection.status)
-    told.headers = (*told.headers, *rejection.headers)
-    return told
+    # `error` is where the refusals of all other protocols have the reason.
+    reason = rejection.reason
+    body = {"code": FORBIDDEN, "message": reason, "error": reason, "retry": rejection.retry}
+    headers = (_JSON, *rejection.headers)
+    return Response(rejection.status, msgspec.json.encode(body), headers)
 
 
 def payload(body: bytes, kind: str, callback: str | None) -> Response:

@@ -47,7 +47,7 @@ class PollingClient:
         self._http = HttpClient(call, max(MOST_BYTES, 2 * gate.limits.message_bytes), http)
         self._session: ClientSession
         self._target = ""
-        # There is a WebSocket that works, so no request is begun any more.
+        # There is a WebSocket that works, so no request is begun, unless it breaks after all.
         self._moving: bool = False
         self._idle = anyio.Event()
         self._busy = 0
@@ -102,8 +102,8 @@ class PollingClient:
 
     async def _poll(self) -> None:
         session = self._session
-        while session.closed is None and not self._moving:
-            if session.paused:
+        while session.closed is None:
+            if self._moving or session.paused:
                 await session.news.wait()
                 session.deliver()
                 continue
@@ -113,8 +113,8 @@ class PollingClient:
 
     async def _post(self) -> None:
         session = self._session
-        while session.closed is None and not self._moving:
-            if not session.outgoing:
+        while session.closed is None:
+            if self._moving or not session.outgoing:
                 await session.news.wait()
                 continue
             payload = session.next_payload()
@@ -176,7 +176,7 @@ class PollingClient:
         while self._busy and trial.alive:
             self._idle = anyio.Event()
             await self._idle.wait()
-        if self._session.closing is not None or not trial.alive:
+        if self._session.closed is not None or not trial.alive:
             return False
         self._session.upgrade(trial.lower)
         return True

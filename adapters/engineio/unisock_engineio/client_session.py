@@ -25,6 +25,7 @@ from .packets import (
     compose,
     compose_alone,
 )
+from .settings import too_long
 
 __all__ = ["PARSE_ERROR", "TRANSPORT_ERROR", "ClientSession", "Opening", "read_opening"]
 
@@ -160,7 +161,7 @@ class ClientSession(BufferedConnection):
             if kind != MESSAGE:
                 return
         limit = self.gate.limits.message_bytes
-        if len(data) > limit:
+        if too_long(data, limit):
             self.close(Close(1009, f"over the limit message_bytes = {limit}"))
         else:
             self.receiver.on_message(data)

@@ -70,7 +70,8 @@ class EngineioConnector(Connector):
             assert greeting is not None
             await greeting.wait()
         except HandshakeRejected as rejection:
-            raise translated(rejection) from rejection
+            told = translated(rejection)
+            raise told from None if told is rejection else rejection
         except BaseException:
             if greeting is not None:
                 greeting.give_up()

@@ -54,8 +54,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     upgrade_timeout: Milliseconds = 10_000
     """From the opening of a polling client's WebSocket to the end of the upgrade."""
     max_payload: Count | None = None
-    """Bytes of one POST, and of one WebSocket message; ``limits.message_bytes`` of the endpoint
-    unless given."""
+    """Bytes of one POST, and of one WebSocket message; unless given, what one message of
+    ``limits.message_bytes`` takes: a third more, since binary comes as base64."""
     max_packets: Count = 10_000
     """Packets of one POST. Clients send all that they have in one."""
     cookie: bool | Cookie = False

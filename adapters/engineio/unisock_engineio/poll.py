@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import anyio
+from collections.abc import Callable
 
 from unisock import Message
 
@@ -20,17 +20,19 @@ class Poll:
     def __init__(self) -> None:
         self.packets: list[Message] = []
         self.size = 0
-        self._ready: anyio.Event | None = None
+        self._ready: Callable[[], None] | None = None
 
     def add(self, packet: Message) -> None:
         """Answer with this packet too."""
         self.packets.append(packet)
         self.size += len(packet)
-        if self._ready is not None:
-            self._ready.set()
+        ready, self._ready = self._ready, None
+        if ready is not None:
+            ready()
 
-    async def wait(self) -> None:
-        """Wait until there is something."""
-        if not self.packets:
-            self._ready = anyio.Event()
-            await self._ready.wait()
+    def wait(self, ready: Callable[[], None]) -> None:
+        """Call ``ready`` when there is something."""
+        if self.packets:
+            ready()
+        else:
+            self._ready = ready

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, cast
 
 from unisock import Close, Handshake, HandshakeRejected, LimitExceeded, ProtocolError
-from unisock.abc import Connection, Gate, Protocol, Upgrade
-from unisock.exchange import Request, Response
+from unisock.abc import Answer, Connection, Gate, Protocol, Upgrade
+from unisock.exchange import Held, Request, Response
 from unisock.messages import printable
 
 from . import answers
 from .options import Options
 from .packets import REVISIONS, Revision
+from .poll import Poll
 from .session import EngineioSession
 from .settings import CarrierGate, Settings
 from .upgrade import offer
@@ -19,6 +21,8 @@ from .upgrade import offer
 __all__ = ["EngineioProtocol"]
 
 _Options: TypeAlias = Options  # the class below has an attribute of that name
+_Query: TypeAlias = dict[str, str]
+_Coming: TypeAlias = Answer | Awaitable[Answer]
 
 
 class EngineioProtocol(Protocol):
@@ -38,20 +42,35 @@ class EngineioProtocol(Protocol):
         self._sessions: dict[str, EngineioSession] = {}
         self._carrier_gate = CarrierGate(gate, self._settings.max_payload)
 
-    async def answer(self, request: Request) -> Response | Upgrade:
+    def answer(self, request: Request) -> _Coming:
         handshake = request.handshake
         if handshake.method == "OPTIONS":
-            answer: Response | Upgrade = answers.preflight(self.gate, handshake, self._options)
+            answer: _Coming = answers.preflight(self.gate, handshake, self._options)
         else:
             try:
-                answer = await self._route(request)
+                answer = self._route(request)
             except HandshakeRejected as rejection:
                 answer = answers.refusal(rejection)
         if isinstance(answer, Response):
-            answer.headers += answers.cors(self.gate, handshake, self._options)
+            return self._readable(answer, handshake)
         return answer
 
-    async def _route(self, request: Request) -> Response | Upgrade:
+    def _readable(self, response: Response, handshake: Handshake) -> Response:
+        """The response, for a page of an allowed origin too."""
+        response.headers += answers.cors(self.gate, handshake, self._options)
+        return response
+
+    async def _later(
+        self, handshake: Handshake, function: Callable[..., Awaitable[Answer]], *args: Any
+    ) -> Answer:
+        """What a function answers that has to wait for something."""
+        try:
+            answer = await function(*args)
+        except HandshakeRejected as rejection:
+            answer = answers.refusal(rejection)
+        return self._readable(answer, handshake) if isinstance(answer, Response) else answer
+
+    def _route(self, request: Request) -> _Coming:
         handshake, query = request.handshake, request.handshake.query
         transport, sid = query.get("transport"), query.get("sid")
         if transport not in self._settings.transports:
@@ -60,7 +79,7 @@ class EngineioProtocol(Protocol):
         if request.upgrade and transport != "websocket":
             return answers.error(answers.BAD_REQUEST)
         if sid:
-            return await self._continue(request, query, sid)
+            return self._continue(request, query, sid)
         if handshake.method != "GET":
             return answers.error(answers.BAD_METHOD)
         if transport == "websocket" and not request.upgrade:
@@ -68,11 +87,10 @@ class EngineioProtocol(Protocol):
         revision = self._revision(query)
         if revision is None:
             return answers.error(answers.BAD_REVISION)
-        if request.upgrade:
-            return await self._accept(handshake, revision, query)
-        return await self._open(handshake, revision, query)
+        begin: Callable[..., Awaitable[Answer]] = self._accept if request.upgrade else self._open
+        return self._later(handshake, begin, handshake, revision, query)
 
-    def _revision(self, query: dict[str, str]) -> Revision | None:
+    def _revision(self, query: _Query) -> Revision | None:
         """The revision that the client asks for, in so many words; `None` if it is not offered."""
         revision = REVISIONS.get(query.get("EIO", ""))
         if revision is not None and revision.number == 3 and not self._options.allow_eio3:
@@ -81,9 +99,7 @@ class EngineioProtocol(Protocol):
 
     # Handshakes.
 
-    async def _open(
-        self, handshake: Handshake, revision: Revision, query: dict[str, str]
-    ) -> Response:
+    async def _open(self, handshake: Handshake, revision: Revision, query: _Query) -> Response:
         """A client that polls."""
         callback = query.get("j")
         if callback is not None and not self._options.jsonp:
@@ -97,9 +113,7 @@ class EngineioProtocol(Protocol):
             answer.headers += (self._settings.cookie.header(session.id),)
         return answer
 
-    async def _accept(
-        self, handshake: Handshake, revision: Revision, query: dict[str, str]
-    ) -> Upgrade:
+    async def _accept(self, handshake: Handshake, revision: Revision, query: _Query) -> Upgrade:
         """A client that begins with a WebSocket."""
         try:
             await self.gate.admit(handshake)
@@ -120,7 +134,7 @@ class EngineioProtocol(Protocol):
         self,
         handshake: Handshake,
         revision: Revision,
-        query: dict[str, str],
+        query: _Query,
         lower: Connection | None = None,
     ) -> EngineioSession:
         session = EngineioSession(
@@ -139,15 +153,13 @@ class EngineioProtocol(Protocol):
     def _forget(self, sid: str) -> None:
         self._sessions.pop(sid, None)
 
-    def _base64(self, query: dict[str, str]) -> bool:
+    def _base64(self, query: _Query) -> bool:
         asked = query.get("b64", "") not in ("", "0", "false") or "j" in query
         return asked or not self.gate.capabilities.binary
 
     # Requests of a session that is there.
 
-    async def _continue(
-        self, request: Request, query: dict[str, str], sid: str
-    ) -> Response | Upgrade:
+    def _continue(self, request: Request, query: _Query, sid: str) -> _Coming:
         handshake = request.handshake
         session = self._sessions.get(sid)
         if session is not None and session.expired():
@@ -170,53 +182,88 @@ class EngineioProtocol(Protocol):
             return answers.error(answers.BAD_REQUEST)
         match handshake.method:
             case "GET":
-                return await self._poll(session, query)
+                return self._poll(session, handshake, query)
             case "POST":
-                return await self._post(session, request, jsonp=jsonp)
+                return self._post(session, request, jsonp)
             case _:
                 return answers.error(answers.BAD_METHOD)
 
-    async def _poll(self, session: EngineioSession, query: dict[str, str]) -> Response:
+    def _poll(self, session: EngineioSession, handshake: Handshake, query: _Query) -> _Coming:
         poll = session.open_poll()
         if poll is None:
             return answers.error(answers.BAD_REQUEST)
-        try:
-            await poll.wait()
-        except BaseException:  # it went away
-            session.cut(poll)
-            raise
-        return self._payload(session, session.take(poll), query)
+
+        def respond() -> Response:
+            return self._payload(session, session.take(poll), query)
+
+        if poll.packets:
+            return respond()
+        return _HeldPoll(session, poll, lambda: self._readable(respond(), handshake))
 
     def _payload(
-        self, session: EngineioSession, packets: list[str | bytes], query: dict[str, str]
+        self, session: EngineioSession, packets: list[str | bytes], query: _Query
     ) -> Response:
         body, kind = session.revision.join(packets, base64=self._base64(query))
         return answers.payload(body, kind, query.get("j"))
 
-    async def _post(self, session: EngineioSession, request: Request, *, jsonp: bool) -> Response:
+    def _post(self, session: EngineioSession, request: Request, jsonp: bool) -> _Coming:
         if session.posting:
             session.violated()
             return answers.error(answers.BAD_REQUEST)
-        session.posting = True
         try:
-            return await self._receive(session, request, jsonp=jsonp)
+            body = request.whole_body(self._settings.max_payload)
+        except LimitExceeded:
+            return Response(413)
+        if body is not None:
+            behind = session.behind
+            answer = self._take_in(session, request.handshake, body, jsonp)
+            if not session.digesting(wholly=behind):
+                return answer or self._posted(session)
+        else:
+            behind = None
+        session.posting = True
+        return self._later(request.handshake, self._digest, session, request, jsonp, behind)
+
+    async def _digest(
+        self, session: EngineioSession, request: Request, jsonp: bool, behind: bool | None
+    ) -> Response:
+        """Wait until a POST is there, and delivered.
+
+        :param behind: whether the one before was not delivered when this one was taken in; `None`
+            if this one is not there yet
+        """
+        try:
+            if behind is None:
+                body = await self._body(session, request)
+                if body is None:
+                    return Response(413)
+                behind = session.behind
+                answer = self._take_in(session, request.handshake, body, jsonp)
+                if answer is not None:
+                    return answer
+            await session.digested(wholly=behind)
+            return self._posted(session)
         finally:
             session.posting = False
 
-    async def _receive(
-        self, session: EngineioSession, request: Request, *, jsonp: bool
-    ) -> Response:
+    async def _body(self, session: EngineioSession, request: Request) -> bytes | None:
+        """The body of a POST; `None` if it is too large."""
         try:
-            body = await request.body(self._settings.max_payload)
+            return await request.body(self._settings.max_payload)
         except LimitExceeded as excess:
             if excess.code == 413:
-                return Response(413)
+                return None
             session.cut()
             raise
         except BaseException:  # it went away
             session.cut()
             raise
-        kind = request.handshake.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def _take_in(
+        self, session: EngineioSession, handshake: Handshake, body: bytes, jsonp: bool
+    ) -> Response | None:
+        """Deliver what a POST brought; a response if it is no payload."""
+        kind = handshake.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
             if jsonp:
                 body, kind = answers.form_data(body), ""
@@ -227,9 +274,37 @@ class EngineioProtocol(Protocol):
         except ProtocolError:
             session.violated(Close(1002, "parse error"))
             return answers.error(answers.BAD_REQUEST)
-        behind = session.behind
         session.take_in(packets)
-        await session.digested(wholly=behind)
-        if session.faulty:
-            return answers.error(answers.BAD_REQUEST)
-        return answers.ok()
+        return None
+
+    def _posted(self, session: EngineioSession) -> Response:
+        if not session.faulty:
+            return answers.ok()
+        if session.closing is not None and session.closing.code == 1009:
+            return Response(413)
+        return answers.error(answers.BAD_REQUEST)
+
+
+class _HeldPoll(Held):
+    """A poll that waits.
+
+    :param respond: makes the answer
+    """
+
+    __slots__ = ("_poll", "_respond", "_session")
+
+    def __init__(
+        self, session: EngineioSession, poll: Poll, respond: Callable[[], Response]
+    ) -> None:
+        self._session = session
+        self._poll = poll
+        self._respond = respond
+
+    def wait(self, ready: Callable[[], None]) -> None:
+        self._poll.wait(ready)
+
+    def response(self) -> Response:
+        return self._respond()
+
+    def gone(self) -> None:
+        self._session.cut(self._poll)

@@ -18,7 +18,7 @@ from unisock.messages import ControlFrame, Wire
 from .heartbeat import BeatingSession
 from .packets import CLOSE, MESSAGE, NOOP, PING, PONG, Revision, compose
 from .poll import Poll
-from .settings import Settings
+from .settings import Settings, too_long
 
 __all__ = ["EngineioSession"]
 
@@ -112,6 +112,10 @@ class EngineioSession(BeatingSession):
         """Whether a POST that was answered is not all delivered yet."""
         return bool(self._held)
 
+    def digesting(self, *, wholly: bool) -> bool:
+        """Whether `digested` has to wait."""
+        return bool(self._held) and self.closed is None and (wholly or not self._moving)
+
     async def digested(self, *, wholly: bool) -> None:
         """Wait until all of a POST is delivered.
 
@@ -120,7 +124,7 @@ class EngineioSession(BeatingSession):
 
         :param wholly: wait in that case too
         """
-        while self._held and self.closed is None and (wholly or not self._moving):
+        while self.digesting(wholly=wholly):
             if self._digested is None:
                 self._digested = anyio.Event()
             await self._digested.wait()
@@ -168,7 +172,11 @@ class EngineioSession(BeatingSession):
             return
         if kind == MESSAGE:
             self.heard = True
-            self.receiver.on_message(data)
+            most = self.settings.message_bytes
+            if too_long(data, most):
+                self.violated(Close(1009, f"over the limit message_bytes = {most}"))
+            else:
+                self.receiver.on_message(data)
         elif kind == CLOSE:
             self._left()
         elif kind == (PING if self.revision.client_pings else PONG):
@@ -357,15 +365,20 @@ _CONTROL = frozenset({CLOSE, PING, PONG, NOOP})
 class _Ear(Receiver):
     """Hears what comes over the WebSocket of a session."""
 
-    __slots__ = ("_binary", "_session")
+    __slots__ = ("_binary", "_session", "_short")
 
     def __init__(self, session: EngineioSession) -> None:
         self._session = session
         # Revision 3 has a byte for the type in front of binary data too.
         self._binary = session.revision.number >= 4
+        # Letters that are within the limit, whichever they are.
+        self._short = session.settings.message_bytes // 4
 
     def on_message(self, message: Message) -> None:
         session = self._session
+        if len(message) > self._short:
+            session.arrived(message)
+            return
         if isinstance(message, str):
             if message[:1] == MESSAGE:
                 session.heard = True

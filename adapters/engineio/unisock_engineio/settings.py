@@ -6,14 +6,16 @@ from collections.abc import Callable
 
 import msgspec
 
-from unisock import ConfigError, Handshake
+from unisock import ConfigError, Handshake, Message
 from unisock.abc import Connection, Gate
 
 from .options import Cookie, Options
 
-__all__ = ["CarrierGate", "Settings"]
+__all__ = ["CarrierGate", "Settings", "payload_with", "too_long"]
 
 PING_INTERVAL = 25_000
+HEAD_BYTES = 16
+"""What stands before a message in a payload: its length and its type."""
 
 
 class Settings:
@@ -27,6 +29,7 @@ class Settings:
         "interval",
         "max_packets",
         "max_payload",
+        "message_bytes",
         "options",
         "timeout",
         "transports",
@@ -57,7 +60,8 @@ class Settings:
         self.interval = (interval or PING_INTERVAL) / 1000
         self.timeout = (options.ping_timeout or max(1, round(heartbeat.timeout * 1000))) / 1000
         self.upgrade_timeout = options.upgrade_timeout / 1000
-        self.max_payload = options.max_payload or gate.limits.message_bytes
+        self.message_bytes = gate.limits.message_bytes
+        self.max_payload = options.max_payload or payload_with(self.message_bytes)
         self.max_packets = options.max_packets
         cookie = options.cookie
         self.cookie = Cookie() if cookie is True else cookie or None
@@ -72,6 +76,19 @@ class Settings:
             "maxPayload": self.max_payload,
         }
         return "0" + msgspec.json.encode(told).decode()
+
+
+def payload_with(message_bytes: int) -> int:
+    """The bytes of a payload with one message: binary is base64 in it, four bytes for three."""
+    return (message_bytes + 2) // 3 * 4 + HEAD_BYTES
+
+
+def too_long(message: Message, most: int) -> bool:
+    """Whether a message has more bytes than are allowed; text is UTF-8."""
+    size = len(message)
+    if isinstance(message, bytes):
+        return size > most
+    return size > most or (size * 4 > most and len(message.encode("utf-8", "replace")) > most)
 
 
 class CarrierGate(Gate):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, cast
 
 import anyio
@@ -186,8 +187,9 @@ class _SseConnection(BufferedConnection):
 
     async def _listen(self) -> None:
         parser = EventParser(self.gate.limits.message_bytes)
+        pieces = self._response.aiter_bytes()
         try:
-            async for piece in self._response.aiter_bytes():
+            async for piece in pieces:
                 self.heard = True
                 for event in parser.feed(piece):
                     while self._paused:
@@ -195,6 +197,12 @@ class _SseConnection(BufferedConnection):
                     self._take(event)
         except LimitExceeded as error:
             self.close(Close(error.code, str(error)))
+            # A cancelled read ends all of httpx's nested generators; to close the outermost would
+            # leave the others to the garbage collector, which trio takes amiss.
+            with anyio.CancelScope() as scope, suppress(httpx.TransportError):
+                scope.cancel()
+                async for _ in pieces:
+                    pass
         except httpx.TransportError:
             pass  # `run` says that it is lost
 
@@ -227,12 +235,13 @@ class _SseConnection(BufferedConnection):
                     self._scope.cancel()
                     return
                 if answer.status_code >= 400:
-                    self._close = Close(1006, f"a message was refused: {answer.status_code}")
+                    code = 1009 if answer.status_code == 413 else 1006
+                    self._close = Close(code, f"a message was refused: {answer.status_code}")
                     self._scope.cancel()
                     return
                 if self._size < POSTS_WAITING // 4:
                     self.relieved()
-            if self.closing is not None:
+            if self._close is not None:
                 self._scope.cancel()
                 return
             await self._changed.wait()
@@ -243,13 +252,13 @@ class _SseConnection(BufferedConnection):
         assert isinstance(frame, str)
         self._sending.append(frame)
         self._size += len(frame)
-        self._wake()
+        self._stir()
         if self._size >= POSTS_WAITING:
             self.congested()
 
     def shut(self, close: Close) -> None:
         self._close = close
-        self._wake()
+        self._stir()
 
     def abort(self) -> None:
         self._scope.cancel()
@@ -259,9 +268,9 @@ class _SseConnection(BufferedConnection):
 
     def resume_reading(self) -> None:
         self._paused = False
-        self._wake()
+        self._stir()
 
-    def _wake(self) -> None:
+    def _stir(self) -> None:
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
 

@@ -29,7 +29,7 @@ class ServerSent(msgspec.Struct, frozen=True):
 class EventParser:
     """Takes bytes, gives events. Wrong UTF-8 is replaced, as browsers do.
 
-    :param limit: bytes that one event may have
+    :param limit: bytes that the data of one event may have
     """
 
     def __init__(self, limit: int) -> None:
@@ -61,7 +61,7 @@ class EventParser:
                 events.append(event)
             at = end.end()
         self._text = text[at:]
-        self._check(len(self._text))
+        self._check(len(self._text) - len("data: "))
         return events
 
     def _line(self, line: str) -> ServerSent | None:
@@ -71,8 +71,9 @@ class EventParser:
         value = value.removeprefix(" ") if colon else ""
         match field:
             case "data":
+                self._size += bool(self._data)  # the line feed between them
+                self._size += len(value) if value.isascii() else len(value.encode())
                 self._data.append(value)
-                self._size += len(value) + 1
                 self._check(0)
             case "event":
                 self._name = value

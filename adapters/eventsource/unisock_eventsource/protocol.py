@@ -23,8 +23,9 @@ from .session import EventStream
 __all__ = ["EventsourceProtocol", "Options", "last_event_id", "publish"]
 
 WAITING = 64
-"""Messages that a client may post before the application has taken the first."""
+"""POSTs of a client that wait until the application has taken what came before."""
 
+_NOBODY = "nobody listens who was given this address"
 _HEADERS = (
     ("Content-Type", "text/event-stream; charset=utf-8"),
     ("Cache-Control", "no-cache, no-store, no-transform"),
@@ -114,16 +115,18 @@ class EventsourceProtocol(Protocol):
             raise HandshakeRejected("this page may not speak here")
         stream = self._open.get(key)
         if stream is None or _page(stream.handshake) != _page(handshake):
-            raise HandshakeRejected("nobody listens who was given this address", status=404)
-        limit = self.gate.limits.message_bytes
-        body = await request.body(limit)
-        if len(stream.waiting) >= WAITING:
+            raise HandshakeRejected(_NOBODY, status=404)
+        if stream.waiting >= WAITING:
             raise LimitExceeded("posts waiting", WAITING, code=429)
-        try:
-            message = body.decode()
-        except UnicodeDecodeError:
-            return Response.text(400, "A message is UTF-8.", *self._cors(handshake))
-        stream.posted(message)
+        async with stream.turn:
+            if stream.closing is not None:  # meanwhile
+                raise HandshakeRejected(_NOBODY, status=404)
+            body = await request.body(self.gate.limits.message_bytes)
+            try:
+                message = body.decode()
+            except UnicodeDecodeError:
+                return Response.text(400, "A message is UTF-8.", *self._cors(handshake))
+            await stream.posted(message)
         return Response(204, headers=self._cors(handshake))
 
     # Pages of other origins.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
+import anyio
 import msgspec
 
 from unisock.abc import Gate
@@ -26,11 +28,21 @@ class EventStream(BufferedConnection, Reader):
 
     :param ping: seconds of silence after which a comment is sent; 0 for never
     :param forget: called when it has ended
-    :ivar waiting: messages that were posted, while reading is paused
+    :ivar turn: held by the POST that is being read, or waits for the application
     :ivar spoke: something was sent since the last look
     """
 
-    __slots__ = ("_body", "_forget", "_paused", "_ping", "_timer", "spoke", "waiting")
+    __slots__ = (
+        "_body",
+        "_forget",
+        "_inbox",
+        "_paused",
+        "_ping",
+        "_taken",
+        "_timer",
+        "spoke",
+        "turn",
+    )
 
     def __init__(
         self,
@@ -46,7 +58,9 @@ class EventStream(BufferedConnection, Reader):
         self._forget = forget
         self._timer: Timer | None = None
         self._paused = False
-        self.waiting: list[str] = []
+        self._inbox: deque[str] = deque()
+        self._taken: anyio.Event | None = None
+        self.turn = anyio.Lock()
         self.spoke = True
 
     def begin(self, body: Body, opening: bytes) -> Reader:
@@ -63,13 +77,32 @@ class EventStream(BufferedConnection, Reader):
 
     # What the client sends.
 
-    def posted(self, message: str) -> None:
-        """A message, the other way round."""
+    @property
+    def waiting(self) -> int:
+        """How many POSTs wait, or were given up while they did."""
+        return self.turn.statistics().tasks_waiting + len(self._inbox)
+
+    async def posted(self, message: str) -> None:
+        """Deliver a message, and wait until the application has taken it.
+
+        If the client drops the POST meanwhile, it is delivered all the same.
+        """
         self.heard = True
-        if self._paused:
-            self.waiting.append(message)
-        elif self.closing is None:
-            self.receiver.on_message(message)
+        self._inbox.append(message)
+        self._deliver()
+        while self._inbox:
+            self._taken = self._taken or anyio.Event()
+            await self._taken.wait()
+
+    def _deliver(self) -> None:
+        while self._inbox and not self._paused and self.closing is None:
+            self.receiver.on_message(self._inbox.popleft())
+        if self.closing is not None:
+            self._inbox.clear()
+        taken = None if self._inbox else self._taken
+        if taken is not None:
+            self._taken = None
+            taken.set()
 
     # From the body.
 
@@ -102,22 +135,16 @@ class EventStream(BufferedConnection, Reader):
     def ended(self, close: Close) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self.waiting.clear()
         self._forget(self)
         super().ended(close)
+        self._deliver()
 
     def pause_reading(self) -> None:
         self._paused = True
 
     def resume_reading(self) -> None:
         self._paused = False
-        waiting, self.waiting = self.waiting, []
-        for number, message in enumerate(waiting):
-            if self._paused:
-                self.waiting = waiting[number:] + self.waiting
-                return
-            if self.closing is None:
-                self.receiver.on_message(message)
+        self._deliver()
 
     def _wait_for_silence(self) -> None:
         self._timer = self.gate.runtime.timers.call_later(self._ping / 2, self._beat_if_silent)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 import anyio
@@ -11,6 +10,7 @@ from anyio.abc import ByteStream
 
 from unisock import Message, Origin, Spark
 from unisock.testing.conformance.base import Watch, eventually
+from unisock.testing.frames import FrameSuite
 from unisock.testing.websocket import frame
 from unisock.testing.wire import read_all
 from unisock_picows.connection import LARGE, MANY, PicowsConnection
@@ -55,16 +55,12 @@ async def exactly(stream: ByteStream, size: int) -> bytes:
     return data
 
 
+class TestFrames(FrameSuite):
+    adapter = "picows"
+
+
 FAULTS = {
-    **{
-        f"close {code}": (frame(CLOSE, struct.pack("!H", code)), 1002, "close code")
-        for code in (0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535)
-    },
-    "half a close code": (frame(CLOSE, b"\x03"), 1002, "close code"),
-    "close reason": (frame(CLOSE, b"\x03\xe8\xff"), 1007, "UTF-8"),
-    "text": (frame(TEXT, b"\xff"), 1007, "UTF-8"),
     "a surrogate": (frame(TEXT, b"\xed\xa0\x80"), 1007, "UTF-8"),
-    "no mask": (frame(TEXT, b"x", mask=False), 1002, "masked"),
     **{
         f"reserved bit {bit}": (frame(kind, b"x", reserved=bit), 1002, "reserved bit")
         for bit in (1, 2, 4)
@@ -77,7 +73,6 @@ FAULTS = {
     ),
     "opcode 3": (frame(3, b"x"), 1002, "opcode"),
     "opcode 11": (frame(11, b"x"), 1002, "opcode"),
-    "a ping in fragments": (frame(PING, fin=False), 1002, "fragmented"),
     "a long ping": (frame(PING, b"x" * 126), 1002, "125"),
     "a fragment of nothing": (frame(0, b"x"), 1002, "no message"),
     "a message in a message": (
@@ -85,16 +80,10 @@ FAULTS = {
         1002,
         "inside another",
     ),
-    "too long": (frame(TEXT, b"x" * 1001), 1009, "message_bytes = 1000"),
     "too long in fragments": (
         frame(BINARY, b"x" * 600, fin=False) + frame(0, b"x" * 600, fin=False),
         1009,
         "message_bytes = 1000",
-    ),
-    "too many fragments": (
-        frame(TEXT, b"x", fin=False) + frame(0, b"x", fin=False) * 9,
-        1009,
-        "fragments = 9",
     ),
     "a fragment that is no UTF-8": (
         frame(TEXT, b"\xc3", fin=False) + frame(0, b"("),
@@ -121,26 +110,6 @@ async def test_what_picows_leaves_to_its_user_has_a_code_and_a_reason(
         close = await echo.end()
         assert (close.code, close.origin) == (code, Origin.LOCAL)
     assert echo.heard == ["first"]
-
-
-@pytest.mark.parametrize("code", [1000, 1001, 1003, 1007, 1014, 3000, 4999])
-async def test_a_close_is_answered_to_the_letter(kit: Any, code: int) -> None:
-    server, echo = kit.echoing()
-    async with kit.serving(server) as live, await kit.open(live) as stream:
-        payload = code.to_bytes(2, "big")
-        await stream.send(frame(TEXT, b"last", fin=False) + frame(CLOSE, payload + b"why"))
-        assert await read_all(stream) == b"\x88\x02" + payload
-        close = await echo.end()
-        assert (close.code, close.reason, close.origin) == (code, "why", Origin.PEER)
-
-
-async def test_an_empty_close_is_answered_by_an_empty_close(kit: Any) -> None:
-    server, echo = kit.echoing()
-    async with kit.serving(server) as live, await kit.open(live) as stream:
-        await stream.send(frame(CLOSE) + frame(CLOSE) + frame(TEXT, b"too late"))
-        assert await read_all(stream) == b"\x88\x00"
-        assert (await echo.end()).code == 1005
-    assert echo.heard == []
 
 
 async def test_text_may_be_split_amid_a_character_and_between_pings(kit: Any) -> None:
@@ -190,19 +159,6 @@ async def test_a_message_of_its_own_accord_leaves_at_once(kit: Any) -> None:
         assert written == [b"\x81\x03one"]
         spark.send_nowait("two")
         assert await exactly(stream, 10) == b"\x81\x03one\x81\x03two"
-
-
-async def test_a_broadcast_is_framed_once(kit: Any) -> None:
-    server, echo = kit.echoing()
-    async with (
-        kit.serving(server) as live,
-        await kit.open(live) as one,
-        await kit.open(live) as two,
-    ):
-        written = [spy(spark) for spark in (await echo.spark(), await echo.spark(1))]
-        server.everyone.send_nowait("all")
-        assert written[0][0] is written[1][0]
-        assert await exactly(one, 5) == await exactly(two, 5) == b"\x81\x03all"
 
 
 async def test_what_comes_right_behind_the_handshake_is_not_lost(kit: Any) -> None:

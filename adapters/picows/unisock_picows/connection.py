@@ -11,12 +11,12 @@ from aiofastnet import Transport
 from unisock.abc import Upgrade
 from unisock.connection import LOST
 from unisock.errors import LimitExceeded, ProtocolError
-from unisock.frames import BINARY, CLOSE, PING, PONG, TEXT, close_frame, read_close
+from unisock.frames import BINARY, TEXT
 from unisock.messages import Close, printable
 
 from .door import Client, Door
 from .fragments import PartialMessage, too_big
-from .hearing import Deaf, FrameConnection, Frames
+from .hearing import Deaf, Frames, HearingConnection
 from .parser import CALM, feed, free, make_parser
 
 __all__ = ["PicowsConnection"]
@@ -32,7 +32,7 @@ _FAULT = 0xFF
 """In the place of a first byte: no frame, but the fault with which they ended."""
 
 
-class PicowsConnection(FrameConnection, Client):
+class PicowsConnection(HearingConnection, Client):
     """The server's end of an accepted WebSocket.
 
     What is sent while frames of one read are being handled is gathered, and leaves in one write;
@@ -40,21 +40,14 @@ class PicowsConnection(FrameConnection, Client):
     """
 
     __slots__ = (
-        "_agreed",
-        "_deaf",
         "_door",
         "_free",
         "_held",
         "_listener",
         "_partial",
-        "_paused",
-        "_pong",
         "_replaying",
-        "_said_goodbye",
         "_transport",
     )
-
-    pings = True
 
     def __init__(self, upgrade: Upgrade, transport: Transport, door: Door) -> None:
         super().__init__(upgrade, transport.write_nocheck)
@@ -62,17 +55,9 @@ class PicowsConnection(FrameConnection, Client):
         self._transport = transport
         self._listener = Frames(self)
         self._partial: PartialMessage | None = None
-        self._paused = False
         # Frames that were read before reading was paused.
         self._held = bytearray()
         self._replaying = False
-        # The payload of the latest pong that the client did not take.
-        self._pong: bytes | None = None
-        # What comes is not understood any more: there was a close frame, or a fault.
-        self._deaf = False
-        # Our close frame was written; nothing may follow it.
-        self._said_goodbye = False
-        self._agreed = False
         door.add(self)
 
     def start(self, upgrade: Upgrade, answer: bytes, early: bytes) -> None:
@@ -101,9 +86,9 @@ class PicowsConnection(FrameConnection, Client):
     # Reading.
 
     def on_frame(self, first: int, payload: bytes) -> None:
-        if self._deaf:
+        if self.deaf:
             return
-        if self._paused:
+        if self.paused:
             self._held += _HEAD.pack(first, len(payload)) + payload
             return
         try:
@@ -113,12 +98,8 @@ class PicowsConnection(FrameConnection, Client):
             if first & 0x70:
                 raise ProtocolError("a reserved bit is set")
             opcode = first & 0x0F
-            if opcode == CLOSE:
-                self._on_close_frame(read_close(payload))
-            elif opcode == PING:
-                self._on_ping(payload)
-            elif opcode == PONG:
-                self.ponged()
+            if opcode & 0x08:
+                self.on_control(opcode, payload)
             else:
                 self._on_fragment(opcode, payload, final=first >= 0x80)
         except (ProtocolError, LimitExceeded) as fault:
@@ -139,63 +120,34 @@ class PicowsConnection(FrameConnection, Client):
             self.plain = True
             self.receiver.on_message(message)
 
-    def _on_ping(self, payload: bytes) -> None:
-        if self._said_goodbye:
-            return
-        if self._outbox is None:
-            self.transmit(bytes((0x8A, len(payload))) + payload)
-        else:
-            # Only the latest ping needs an answer (RFC 6455 section 5.5.3), so a client that pings
-            # without reading makes nothing grow.
-            self._pong = payload
-
-    def _on_close_frame(self, close: Close) -> None:
-        self._agreed = self._said_goodbye
-        if not self._said_goodbye:
-            self._say_goodbye(Close(close.code))
-        self._go_deaf()
-        self.ended(close)
-        transport = self._transport
-        transport.close()
-        if transport.get_write_buffer_size():
-            self.gate.runtime.timers.call_later(self.gate.limits.close_seconds, transport.abort)
-
-    def on_fault(self, fault: ProtocolError | LimitExceeded) -> None:
-        self._go_deaf()
-        if self._said_goodbye:
-            self._hang_up()
-        else:
-            self.close(Close(fault.code, printable(str(fault))))
-
     def on_parser_fault(self, close: Close) -> None:
         reason = printable(close.reason)
         if close.code == 1009:
             reason = str(too_big(self.gate.limits.message_bytes))
         self.on_frame(_FAULT, close.code.to_bytes(2, "big") + reason.encode())
 
-    def _go_deaf(self) -> None:
-        """Throw away all that still comes."""
-        if not self._deaf:
-            self._deaf = True
+    def go_deaf(self) -> None:
+        if not self.deaf:
+            self.deaf = True
             self.plain = False
             self._partial = None
             self._transport.set_protocol(Deaf(self))
             self.resume_reading()
 
     def pause_reading(self) -> None:
-        if not (self._paused or self._deaf):
-            self._paused = True
+        if not (self.paused or self.deaf):
+            self.paused = True
             self.plain = False
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if not self._paused:
+        if not self.paused:
             return
-        self._paused = False
+        self.paused = False
         if self._held and not self._replaying:
             self._replay()
-        if not (self._paused or self._replaying):
-            self.plain = not self._deaf and self._partial is None
+        if not (self.paused or self._replaying):
+            self.plain = not self.deaf and self._partial is None
             self._transport.resume_reading()
 
     def _replay(self) -> None:
@@ -203,12 +155,12 @@ class PicowsConnection(FrameConnection, Client):
         held, at = self._held, 0
         outermost, self.gathering = not self.gathering, True
         self._replaying = True
-        while at < len(held) and not (self._paused or self._deaf):
+        while at < len(held) and not (self.paused or self.deaf):
             first, size = _HEAD.unpack_from(held, at)
             at += _HEAD.size + size
             self.on_frame(first, bytes(held[at - size : at]))
         self._replaying = False
-        if self._deaf:
+        if self.deaf:
             at = len(held)
         del held[:at]
         if outermost:
@@ -233,9 +185,6 @@ class PicowsConnection(FrameConnection, Client):
 
     def relieved(self) -> None:
         outermost, self.gathering = not self.gathering, True
-        payload, self._pong = self._pong, None
-        if payload is not None and not self._said_goodbye:
-            self.transmit(bytes((0x8A, len(payload))) + payload)
         super().relieved()
         if outermost:
             self.gathering = False
@@ -243,11 +192,8 @@ class PicowsConnection(FrameConnection, Client):
                 self.flush()
 
     def ping(self) -> None:
-        if self._paused:
-            self.heard = True  # its answer could not be heard; and it waits for us, not we for it
-        elif not self._said_goodbye:
-            self._notice_parts()
-            self.transmit(b"\x89\x00")
+        self._notice_parts()
+        super().ping()
 
     def _notice_parts(self) -> None:
         """A client in the middle of a large frame cannot answer a ping: what came of it is life."""
@@ -259,39 +205,30 @@ class PicowsConnection(FrameConnection, Client):
 
     # Closing.
 
-    @property
-    def agreed(self) -> bool:
-        return self._agreed
-
-    def shut(self, close: Close) -> None:
-        self._say_goodbye(close)
-        if self._deaf:
-            self._hang_up()
-        else:
-            self.resume_reading()  # for the client's close frame
-
-    def _say_goodbye(self, close: Close) -> None:
-        self._said_goodbye = True
-        self.batch.append(close_frame(close))
+    def say_last(self, frame: bytes) -> None:
+        self.batch.append(frame)
         self.flush()
 
-    def _hang_up(self) -> None:
-        """Write no more, so that the client hangs up too. To close with bytes unread would reset
-        the connection, and could cost the client our close frame.
-        """
+    def finish(self) -> None:
+        transport = self._transport
+        transport.close()
+        if transport.get_write_buffer_size():
+            self.gate.runtime.timers.call_later(self.gate.limits.close_seconds, transport.abort)
+
+    def hang_up(self) -> None:
         if self._transport.can_write_eof():
             self._transport.write_eof()
         else:
             self._transport.close()
 
     def abort(self) -> None:
-        self._deaf = True
+        self.deaf = True
         self.plain = False
         self._transport.abort()
 
     def lost(self) -> None:
-        self._deaf = True
-        self._paused = self.plain = False
+        self.deaf = True
+        self.paused = self.plain = False
         self._partial = None
         self._held.clear()
         self._door.discard(self)

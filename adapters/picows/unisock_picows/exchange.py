@@ -6,11 +6,12 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Awaitable, Sequence
 
 import anyio
 
 from unisock.abc import Gateway, Upgrade
-from unisock.exchange import Body, Reader, Request, Response, Streamed
+from unisock.exchange import Body, Held, Reader, Request, Response, Streamed
 from unisock.handshake import Handshake
 
 from .responses import CONTINUE, LAST_CHUNK, as_chunk, head
@@ -19,6 +20,8 @@ __all__ = ["Exchange", "Line"]
 
 HIGH_WATER = 65_536
 """Bytes of a request's body that may wait for who reads it, before reading stops."""
+
+_CHUNKED = ("Transfer-Encoding", "chunked")
 
 log = logging.getLogger("unisock")
 
@@ -75,6 +78,7 @@ class Exchange(Body):
         "_cut",
         "_expects",
         "_gone",
+        "_held",
         "_keep_alive",
         "_line",
         "_parts",
@@ -100,6 +104,8 @@ class Exchange(Body):
         self._upgrade = upgrade
         self._scope: anyio.CancelScope | None = None
         self._gone = False
+        # The answer that waits for something to say.
+        self._held: Held | None = None
         # The request's body: what has come of it, and whether that was all.
         self._pieces: deque[bytes] = deque()
         self._waiting = 0
@@ -132,6 +138,9 @@ class Exchange(Body):
         """The request has come to its end."""
         self._expects = False
         self._complete = True
+        if self._paused:  # nothing more of it is to come, and it may be taken in one piece
+            self._paused = False
+            self._line.resume_reading()
         self._wake()
 
     def congested(self) -> None:
@@ -151,6 +160,9 @@ class Exchange(Body):
             self._scope.cancel()
         self._streaming = False
         self._pieces.clear()
+        held, self._held = self._held, None
+        if held is not None:
+            held.gone()
         reader, self._reader = self._reader, None
         if reader is not None:
             reader.gone()
@@ -162,18 +174,39 @@ class Exchange(Body):
 
     # The answer.
 
-    async def answer(self, gateway: Gateway) -> None:
-        """Ask the gateway, and write what it says."""
-        if self._gone:
-            return
-        request = Request(self.handshake, upgrade=self._upgrade, receive=self._receive)
+    def answer(self, gateway: Gateway) -> None:
+        """Ask the gateway, and write what it says: at once, if it answers at once."""
+        whole = b"".join(self._pieces) if self._complete else None
+        request = Request(self.handshake, upgrade=self._upgrade, receive=self._receive, whole=whole)
+        answer = gateway.respond(request)
+        if isinstance(answer, (Response, Upgrade)):
+            self._reply(answer)
+        elif isinstance(answer, Held):
+            self._held = answer
+            answer.wait(self._on_ready)
+        else:
+            gateway.runtime.spawn(self._wait_for, answer)
+
+    async def _wait_for(self, coming: Awaitable[Response | Upgrade]) -> None:
         answer: Response | Upgrade | None = None
         with anyio.CancelScope() as self._scope:
-            answer = await gateway.answer(request)
+            if self._gone:
+                self._scope.cancel()
+            answer = await coming
         if isinstance(answer, Streamed) and self._gone:
             answer.start(self).gone()
-        if answer is None or self._gone:
-            return
+        if answer is not None and not self._gone:
+            self._reply(answer)
+
+    def _on_ready(self) -> None:
+        asyncio.get_running_loop().call_soon(self._release)
+
+    def _release(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            self._reply(held.response())
+
+    def _reply(self, answer: Response | Upgrade) -> None:
         try:
             self._write_answer(answer)
         except ValueError:
@@ -187,12 +220,11 @@ class Exchange(Body):
             self._stream(answer)
         else:
             body = answer.body
-            framing: str | None = f"Content-Length: {len(body)}"
             if answer.status in (204, 304):  # no body, and no length (RFC 9110 section 8.6)
-                body, framing = b"", None
-            elif self.handshake.method == "HEAD":
-                body = b""
-            self._line.write(self._head(answer, framing) + body)
+                self._line.write(self._head(answer.status, answer.headers))
+            else:
+                head = self._head(answer.status, answer.headers, len(body))
+                self._line.write(head if self.handshake.method == "HEAD" else head + body)
             self._line.answered(keep_alive=self._keep_alive)
 
     def _stream(self, answer: Streamed) -> None:
@@ -200,8 +232,8 @@ class Exchange(Body):
         self._chunked = self._version == "1.1" and not bodiless
         if not (self._chunked or bodiless):
             self._keep_alive = False
-        framing = "Transfer-Encoding: chunked" if self._chunked else None
-        self._parts = [self._head(answer, framing)]
+        headers = (*answer.headers, _CHUNKED) if self._chunked else answer.headers
+        self._parts = [self._head(answer.status, headers)]
         self._streaming = not bodiless
         reader = answer.start(self)
         parts, self._parts = self._parts, None
@@ -217,14 +249,16 @@ class Exchange(Body):
         if ended:
             self._line.answered(keep_alive=self._keep_alive)
 
-    def _head(self, answer: Response, framing: str | None) -> bytes:
+    def _head(
+        self, status: int, headers: Sequence[tuple[str, str]], length: int | None = None
+    ) -> bytes:
         self._keep_alive = self._keep_alive and self._complete and not self._line.crowded
         words: tuple[str, ...] = ()
         if not self._keep_alive:
             words = ("close",)
         elif self._version == "1.0":
             words = ("keep-alive",)
-        return head(answer.status, answer.headers, *words, framing=framing)
+        return head(status, headers, *words, length=length)
 
     # The open body of a streamed answer.
 

@@ -9,15 +9,14 @@ from collections.abc import Callable
 from picows import WSFrame, WSMsgType, WSTransport
 
 from unisock.abc import Upgrade
-from unisock.connection import BufferedConnection
-from unisock.errors import LimitExceeded, ProtocolError
+from unisock.frame_connection import FrameConnection
 from unisock.framing import WebSocketFraming
 from unisock.messages import Close
 
 from .fragments import not_utf8
 from .parser import ParserListener
 
-__all__ = ["Deaf", "FrameConnection", "Frames"]
+__all__ = ["Deaf", "Frames", "HearingConnection"]
 
 # One object for all connections of all servers: they share frames.
 FRAMING = WebSocketFraming()
@@ -26,8 +25,8 @@ FRAMING = WebSocketFraming()
 _TEXT, _BINARY, _PONG = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PONG
 
 
-class FrameConnection(BufferedConnection):
-    """A connection that is handed frames.
+class HearingConnection(FrameConnection):
+    """A connection that picows hands frames.
 
     :ivar plain: a whole message that comes now can be delivered as it is
     :ivar gathering: frames of one read are being handled
@@ -38,7 +37,7 @@ class FrameConnection(BufferedConnection):
     __slots__ = ("batch", "gathering", "plain", "put_out")
 
     def __init__(self, upgrade: Upgrade, put_out: Callable[[bytes], None]) -> None:
-        super().__init__(upgrade.gate, upgrade.handshake, FRAMING)
+        super().__init__(upgrade, FRAMING)
         self.put_out = put_out
         self.plain = True
         self.gathering = False
@@ -50,10 +49,6 @@ class FrameConnection(BufferedConnection):
 
         :param first: its first byte (RFC 6455 section 5.2)
         """
-
-    @abstractmethod
-    def on_fault(self, fault: ProtocolError | LimitExceeded) -> None:
-        """What the client sent cannot be understood."""
 
     @abstractmethod
     def on_parser_fault(self, close: Close) -> None:
@@ -77,7 +72,7 @@ class Frames(ParserListener):
 
     __slots__ = ("_connection",)
 
-    def __init__(self, connection: FrameConnection) -> None:
+    def __init__(self, connection: HearingConnection) -> None:
         super().__init__()
         self._connection = connection
 
@@ -133,7 +128,7 @@ class Deaf(asyncio.Protocol):
 
     __slots__ = ("_connection",)
 
-    def __init__(self, connection: FrameConnection) -> None:
+    def __init__(self, connection: HearingConnection) -> None:
         self._connection = connection
 
     def data_received(self, data: bytes) -> None:

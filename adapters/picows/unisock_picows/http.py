@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-from typing import Any, cast
+from typing import cast
 
 import httptools
 from aiofastnet import Transport
@@ -41,6 +41,7 @@ class HttpClient(asyncio.Protocol, Line, Client):
     __slots__ = (
         "_crowded",
         "_door",
+        "_due",
         "_early",
         "_exchange",
         "_head_bytes",
@@ -74,6 +75,8 @@ class HttpClient(asyncio.Protocol, Line, Client):
         self._crowded = False
         # Nothing more is read.
         self._over = False
+        # When the time for the next request is over.
+        self._due: float | None = None
         # What the client had left to read when a timer was set.
         self._unsent = 0
 
@@ -99,7 +102,8 @@ class HttpClient(asyncio.Protocol, Line, Client):
         parser = self._parser
         if parser is None:
             parser = self._parser = httptools.HttpRequestParser(self)
-        if self._exchange is None:
+        before = self._exchange
+        if before is None:
             self._head_bytes += len(data)
         try:
             parser.feed_data(data)
@@ -107,7 +111,10 @@ class HttpClient(asyncio.Protocol, Line, Client):
             self._on_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._on_malformed(error)
-        if self._exchange is None and self._head_bytes > HEAD_BYTES and not self._over:
+        exchange = self._exchange
+        if exchange is not before and exchange is not None:
+            exchange.answer(self._door.gateway)
+        elif exchange is None and self._head_bytes > HEAD_BYTES and not self._over:
             self._refuse(431, f"The request line and headers are over {HEAD_BYTES} bytes.")
 
     def eof_received(self) -> bool:
@@ -149,8 +156,7 @@ class HttpClient(asyncio.Protocol, Line, Client):
         parser = self._parser
         if self._over or self._crowded or parser is None:
             return
-        size = sum([len(name) + len(value) + 4 for name, value in self._headers])
-        if size + len(self._target) > HEAD_BYTES or len(self._headers) > HEADERS:
+        if self._head_too_large():
             about = f"The request line and headers are over {HEAD_BYTES} bytes, or {HEADERS}."
             self._refuse(431, about)
             return
@@ -178,6 +184,14 @@ class HttpClient(asyncio.Protocol, Line, Client):
             exchange = Exchange(self, handshake, version, keep_alive=keep_alive, upgrade=False)
             self._begin(exchange)
 
+    def _head_too_large(self) -> bool:
+        if len(self._headers) > HEADERS:
+            return True
+        if self._head_bytes <= HEAD_BYTES:  # and some of these may be the body's
+            return False
+        size = sum([len(name) + len(value) + 4 for name, value in self._headers])
+        return size + len(self._target) > HEAD_BYTES
+
     def on_body(self, body: bytes) -> None:
         """A piece of the request's body."""
         if self._exchange is not None and not (self._over or self._crowded):
@@ -193,14 +207,32 @@ class HttpClient(asyncio.Protocol, Line, Client):
     def _expect_request(self) -> None:
         """Give the client its time for the next request."""
         self._door.expect(self)
-        self._set_timer(self._door.gateway.limits.handshake_seconds, self._expire)
+        self._give_time()
+
+    def _give_time(self) -> None:
+        gateway = self._door.gateway
+        timers, seconds = gateway.runtime.timers, gateway.limits.handshake_seconds
+        self._unsent = self._transport.get_write_buffer_size()
+        self._due = timers.now + seconds
+        if self._timer is None:  # else that of an earlier request looks again
+            self._timer = timers.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """See whether the client's time is over."""
+        self._timer = None
+        if self._due is None:
+            return
+        timers = self._door.gateway.runtime.timers
+        left = self._due - timers.now
+        if left > 0:
+            self._timer = timers.call_later(left, self._look)
+        else:
+            self._expire()
 
     def _begin(self, exchange: Exchange) -> None:
-        self._stop_timer()
+        self._due = None
         self._door.heard(self)
         self._exchange = exchange
-        gateway = self._door.gateway
-        gateway.runtime.spawn(exchange.answer, gateway)
 
     def _on_upgrade(self, early: bytes) -> None:
         """A request is complete that asks for another protocol; what follows is no HTTP."""
@@ -227,9 +259,9 @@ class HttpClient(asyncio.Protocol, Line, Client):
             exchange.gone()
 
     def _expire(self) -> None:
-        if self._still_reads(self._door.gateway.limits.handshake_seconds, self._expire):
-            return
-        if self._head_bytes or self._upgrading is not None:
+        if self._still_reads():
+            self._give_time()
+        elif self._head_bytes or self._upgrading is not None:
             seconds = self._door.gateway.limits.handshake_seconds
             self._refuse(408, f"The request took longer than handshake_seconds = {seconds:g}.")
         else:
@@ -240,10 +272,8 @@ class HttpClient(asyncio.Protocol, Line, Client):
         self._answer_at_once(Response.text(status, text))
 
     def _answer_at_once(self, response: Response) -> None:
-        framing = f"Content-Length: {len(response.body)}"
-        self.write(
-            head(response.status, response.headers, "close", framing=framing) + response.body
-        )
+        body = response.body
+        self.write(head(response.status, response.headers, "close", length=len(body)) + body)
         self._linger()
 
     def _linger(self) -> None:
@@ -254,7 +284,7 @@ class HttpClient(asyncio.Protocol, Line, Client):
         self._upgrading = None
         self._leave_parser()
         self._door.heard(self)
-        self._set_timer(self._door.gateway.limits.close_seconds, self._cut_off)
+        self._set_end()
         if self._transport.can_write_eof():
             self._transport.write_eof()
         else:
@@ -262,21 +292,20 @@ class HttpClient(asyncio.Protocol, Line, Client):
         self._transport.resume_reading()
 
     def _cut_off(self) -> None:
-        if not self._still_reads(self._door.gateway.limits.close_seconds, self._cut_off):
+        if self._still_reads():
+            self._set_end()
+        else:
             self.abort()
 
-    def _still_reads(self, seconds: float, again: Any) -> bool:
+    def _still_reads(self) -> bool:
         """Whether a slow client gets more time, because it has read something."""
-        before, left = self._unsent, self._transport.get_write_buffer_size()
-        if 0 < left < before:
-            self._set_timer(seconds, again)
-            return True
-        return False
+        return 0 < self._transport.get_write_buffer_size() < self._unsent
 
-    def _set_timer(self, seconds: float, call: Any) -> None:
+    def _set_end(self) -> None:
+        gateway = self._door.gateway
         self._stop_timer()
         self._unsent = self._transport.get_write_buffer_size()
-        self._timer = self._door.gateway.runtime.timers.call_later(seconds, call)
+        self._timer = gateway.runtime.timers.call_later(gateway.limits.close_seconds, self._cut_off)
 
     def _stop_timer(self) -> None:
         timer, self._timer = self._timer, None
@@ -333,6 +362,8 @@ class HttpClient(asyncio.Protocol, Line, Client):
 
 def _origin_form(target: str) -> str:
     """The target as a path, where a client sent it as to a proxy (RFC 9112 section 3.2.2)."""
+    if target.startswith("/"):
+        return target
     for scheme in ("http://", "https://"):
         if target[: len(scheme)].lower() == scheme:
             return "/" + target[len(scheme) :].partition("/")[2]

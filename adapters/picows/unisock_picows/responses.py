@@ -6,8 +6,9 @@ import base64
 import hashlib
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 
 from unisock.handshake import Handshake
@@ -22,16 +23,25 @@ _WEBSOCKET_ID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 def head(
-    status: int, headers: Iterable[tuple[str, str]], *connection: str, framing: str | None
+    status: int, headers: Sequence[tuple[str, str]], *connection: str, length: int | None = None
 ) -> bytes:
     """A status line and headers.
 
     :param connection: words for the header ``Connection``, besides those in ``headers``
-    :param framing: the header that tells where the body ends; `None` without one
+    :param length: of the body, where the headers are to tell it
     :raises ValueError: a header has no form in HTTP
     """
-    words = list(connection)
-    lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, '')}", _date()]
+    fields = _fields(status, tuple(headers), connection) + _date()
+    return fields + (b"\r\n" if length is None else b"Content-Length: %d\r\n\r\n" % length)
+
+
+@lru_cache(maxsize=256)
+def _fields(
+    status: int, headers: tuple[tuple[str, str], ...], connection: tuple[str, ...]
+) -> bytes:
+    """What is the same in many responses."""
+    words = [*connection]
+    lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, '')}"]
     for name, value in headers:
         if name.lower() == "connection":
             words.append(value)
@@ -39,9 +49,7 @@ def head(
             lines.append(_field(name, value))
     if words:
         lines.append(_field("Connection", ", ".join(words)))
-    if framing is not None:
-        lines.append(framing)
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+    return "\r\n".join([*lines, ""]).encode("latin-1")
 
 
 def switching(handshake: Handshake, headers: Iterable[tuple[str, str]]) -> bytes:
@@ -76,14 +84,14 @@ def _field(name: str, value: str) -> str:
 
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
-_dates: dict[int, str] = {}
+_dates: dict[int, bytes] = {}
 
 
-def _date() -> str:
+def _date() -> bytes:
     """The header ``Date``, made once a second."""
     now = int(time.time())
     line = _dates.get(now)
     if line is None:
         _dates.clear()
-        _dates[now] = line = f"Date: {formatdate(now, usegmt=True)}"
+        _dates[now] = line = f"Date: {formatdate(now, usegmt=True)}\r\n".encode()
     return line

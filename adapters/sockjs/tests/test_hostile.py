@@ -8,7 +8,8 @@ from typing import Any
 import anyio
 import pytest
 
-from unisock import Address, Handshake, Server
+from unisock import Address, Handshake, Server, Spark
+from unisock.testing.conformance.base import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -312,3 +313,58 @@ async def test_headers_cannot_be_split(sockjs: Any, client: Any) -> None:
         headers = [("Origin", "x\r\nX-Evil: 1"), ("Cookie", "JSESSIONID=x\r\nX-Evil: 1")]
         answer = await running.request("/ws/0/a/xhr", method="POST", headers=headers)
         assert "\r" not in answer.headers["set-cookie"]
+
+
+@pytest.mark.parametrize("transport", ["xhr-polling", "xhr-streaming"])
+async def test_posts_that_wait_for_a_busy_handler_do_not_hold_up_what_it_sends(
+    sockjs: Any, client: Any, transport: str
+) -> None:
+    """The handler waits for the client to receive, and the POSTs wait for the handler."""
+
+    def prepare(server: Server) -> None:
+        @server.on_message
+        async def answer(spark: Spark, message: str) -> None:
+            await spark.send(message * 50_000)
+
+    limits = {"inbox_messages": 2, "outbox_bytes": 100_000}
+    async with sockjs(echo=False, prepare=prepare, overflow="wait", limits=limits) as (running, _):
+        session = client(running, transport)
+        received = await session.open()
+        statuses: list[int] = []
+        found: list[str] = []
+
+        async def post(*messages: str) -> None:
+            statuses.append((await session.send(*messages)).status)
+
+        async with anyio.create_task_group() as group:
+            for number in range(3):
+                group.start_soon(post, *[str(number)] * 10)
+            found += await session.messages(received, 30)
+        assert sorted(found) == [str(number) * 50_000 for number in (0, 1, 2) for _ in range(10)]
+        assert statuses == [204] * 3
+
+
+async def test_posts_that_are_dropped_make_nothing_grow(sockjs: Any, client: Any) -> None:
+    """Only what the first brought waits for a busy application."""
+    go_on = anyio.Event()
+    heard: list[str] = []
+
+    def prepare(server: Server) -> None:
+        @server.on_message
+        async def take(spark: Spark, message: str) -> None:
+            await go_on.wait()
+            heard.append(message)
+
+    limits = {"inbox_messages": 1}
+    async with sockjs(echo=False, prepare=prepare, limits=limits) as (running, _):
+        session = client(running, "xhr-streaming")
+        await session.open()
+        for number in range(5):
+            async with anyio.create_task_group() as group:
+                group.start_soon(session.send, f"{number}a", f"{number}b", f"{number}c")
+                await anyio.wait_all_tasks_blocked()
+                group.cancel_scope.cancel()
+        go_on.set()
+        assert (await session.send("the end")).status == 204
+        await eventually(lambda: heard[-1:] == ["the end"])
+    assert heard == ["0a", "0b", "0c", "the end"]

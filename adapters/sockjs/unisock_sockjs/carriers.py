@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
-from anyio import Event
 
-from unisock.exchange import Body, Reader
+from unisock.exchange import Body, Held, Reader, Response
 
+from .headers import Pairs
 from .packets import HEARTBEAT, INTERRUPTED, OPEN, messages
 from .session import Carrier, HttpSession
 
-__all__ = ["Packing", "Poll", "Stream", "turn_away"]
+__all__ = ["Packing", "Poll", "Stream", "packing_for", "turn_away"]
 
 HIGH_WATER = 65_536
 """Bytes that are put into one packet."""
@@ -49,6 +51,12 @@ class Packing:
                 return packet + b"\n"
 
 
+def packing_for(transport: str, callback: str = "") -> Packing:
+    """A transport's packing; one object for all that need no callback."""
+    packing = _PACKINGS.get(transport)
+    return packing if packing is not None else Packing(transport, callback)
+
+
 def _script(packet: bytes) -> bytes:
     """A packet as a string in a script; with no ``<``, none can end the script."""
     return msgspec.json.encode(packet.decode()).replace(b"<", b"\\u003c")
@@ -74,6 +82,8 @@ _HTMLFILE = b"""\
     window.onload = function() {c.stop();};
   </script>
 """
+
+_PACKINGS = {name: Packing(name) for name in ("xhr-polling", "xhr-streaming", "eventsource")}
 
 
 class Stream(Carrier, Reader):
@@ -165,64 +175,82 @@ class Stream(Carrier, Reader):
         self._session.interrupted(self)
 
 
-class Poll(Carrier):
-    """A response that takes one packet, which is made when the request's task goes on."""
+class Poll(Carrier, Held):
+    """A response that takes one packet, with all that is sent until it leaves."""
 
-    __slots__ = ("_messages", "_packet", "_session", "_size", "_waiter", "transport")
+    __slots__ = (
+        "_headers",
+        "_messages",
+        "_packet",
+        "_packing",
+        "_ready",
+        "_session",
+        "_size",
+        "transport",
+    )
 
-    def __init__(self, session: HttpSession, transport: str) -> None:
-        self.transport = transport
+    def __init__(self, session: HttpSession, packing: Packing, headers: Pairs) -> None:
+        self.transport = packing.transport
         self._session = session
+        self._packing = packing
+        self._headers = headers
         self._messages: list[bytes] = []
         self._size = 0
         self._packet: bytes | None = None
-        self._waiter: Event | None = None
+        self._ready: Callable[[], None] | None = None
 
-    async def packet(self) -> bytes:
-        """Wait for the packet."""
-        if not self._messages and self._packet is None:
-            self._waiter = Event()
-            try:
-                await self._waiter.wait()
-            except BaseException:
-                self._session.gate.count_dropped(len(self._messages))
-                self._session.interrupted(self)
-                raise
+    @property
+    def full(self) -> bool:
+        """Whether there is a packet."""
+        return bool(self._messages) or self._packet is not None
+
+    def wait(self, ready: Callable[[], None]) -> None:
+        self._ready = ready
+        if self.full:
+            self._tell()
+
+    def response(self) -> Response:
         packet = messages(b",".join(self._messages)) if self._messages else self._packet
         self._session.parted(self)
-        return packet or INTERRUPTED
+        return Response(200, self._packing.pack(packet or INTERRUPTED), self._headers)
+
+    def gone(self) -> None:
+        self._ready = None
+        self._session.gate.count_dropped(len(self._messages))
+        self._session.interrupted(self)
 
     def gather(self) -> None:
         """It always does."""
 
     def flush(self) -> None:
-        """The request's task does it."""
+        """It goes out when the adapter comes for it."""
 
     def take(self, quoted: bytes) -> None:
         self._messages.append(quoted)
         self._size += len(quoted)
         if self._size >= HIGH_WATER:
             self._session.congested()
-        self._wake()
+        self._tell()
 
     def part(self, packet: bytes) -> bool:
         if self._messages:
             return False
         self._packet = packet
-        self._wake()
+        self._tell()
         return True
 
     def beat(self) -> None:
         if not self._messages:
             self._packet = HEARTBEAT
-            self._wake()
+            self._tell()
 
     def cut(self) -> None:
-        self._wake()
+        self._tell()
 
-    def _wake(self) -> None:
-        if self._waiter is not None:
-            self._waiter.set()
+    def _tell(self) -> None:
+        ready, self._ready = self._ready, None
+        if ready is not None:
+            ready()
 
 
 class _Nobody(Reader):

@@ -7,6 +7,7 @@ the client: an array of strings, and over WebSocket one string as well.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from unisock.framing import Framing
 from unisock.messages import Close, Message, Origin, Wire, printable
 
 __all__ = [
+    "FROM_CLIENT",
     "HEARTBEAT",
     "INTERRUPTED",
     "OPEN",
@@ -27,6 +29,7 @@ __all__ = [
     "disconnect",
     "messages",
     "quote",
+    "quote_briefly",
 ]
 
 OPEN = b"o"
@@ -49,6 +52,19 @@ def quote(message: Message) -> bytes:
     return encode_basestring_ascii(message).encode()
 
 
+def quote_briefly(message: Message) -> bytes:
+    """A message as a JSON string for a server, which takes UTF-8, and has a limit for a POST.
+
+    :raises EncodeError: it is not text
+    """
+    if isinstance(message, str):
+        try:
+            return _encode(message)
+        except UnicodeEncodeError:  # half a surrogate pair
+            pass
+    return quote(message)
+
+
 def messages(quoted: bytes) -> bytes:
     """The packet for messages that were quoted, and joined by commas."""
     return b"a[" + quoted + b"]"
@@ -66,44 +82,49 @@ INTERRUPTED = disconnect(Close(1002, "Connection interrupted"))
 class _Quoted(Framing):
     """Messages as JSON strings, which a response puts into ``a[…]``: a broadcast escapes once."""
 
-    __slots__ = ()
+    __slots__ = ("_quote",)
 
     binary = False
 
+    def __init__(self, quote: Callable[[Message], bytes]) -> None:
+        self._quote = quote
+
     def frame(self, message: Message) -> Message:
-        return quote(message)
+        return self._quote(message)
 
     def frames(self, wire: Wire) -> Wire:
         if isinstance(wire, tuple):
-            return b",".join([quote(message) for message in wire])
-        return quote(wire)
+            return b",".join([self._quote(message) for message in wire])
+        return self._quote(wire)
 
 
-QUOTED: Framing = _Quoted()
+QUOTED: Framing = _Quoted(quote)
+FROM_CLIENT: Framing = _Quoted(quote_briefly)
 
 
 class PacketFraming(Framing):
     """Messages as packets in the frames of a WebSocket: a broadcast escapes and frames once.
 
     :param below: the WebSocket's own framing
-    :param prefix: what stands before the array: nothing for a client
+    :param client: they go to a server
     """
 
-    __slots__ = ("_frame", "_prefix", "below")
+    __slots__ = ("_frame", "_prefix", "_quote", "below")
 
     binary = False
 
-    def __init__(self, below: Framing, prefix: str = "a") -> None:
+    def __init__(self, below: Framing, *, client: bool = False) -> None:
         self.below = below
-        self._prefix = prefix
+        self._prefix = "" if client else "a"
+        self._quote = quote_briefly if client else quote
         self._frame = below.frame
 
     def frame(self, message: Message) -> Message:
-        return self._frame(f"{self._prefix}[{quote(message).decode()}]")
+        return self._frame(f"{self._prefix}[{self._quote(message).decode()}]")
 
     def frames(self, wire: Wire) -> Wire:
         if isinstance(wire, tuple):
-            quoted = b",".join([quote(message) for message in wire])
+            quoted = b",".join([self._quote(message) for message in wire])
             return self._frame(f"{self._prefix}[{quoted.decode()}]")
         return self.frame(wire)
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Awaitable
 from functools import partial
 from typing import TypeAlias
 from urllib.parse import parse_qs
 
 import msgspec
 
-from unisock.abc import Connection, Gate, Protocol, Upgrade
+from unisock.abc import Answer, Connection, Gate, Protocol, Upgrade
 from unisock.errors import HandshakeRejected, ProtocolError
 from unisock.exchange import Body, Reader, Request, Response, Streamed
 from unisock.handshake import Handshake
 from unisock.limits import Heartbeat
 from unisock.messages import Close, printable
 
-from .carriers import Packing, Poll, Stream, turn_away
+from .carriers import Packing, Poll, Stream, packing_for, turn_away
 from .headers import NOSNIFF, PLAIN, Pairs, ResponseHeaders, name_page
 from .options import Options as SockjsOptions
 from .owner import Owner
@@ -49,7 +50,7 @@ _RECEIVERS = {
 }
 _SCRIPTED = frozenset({"htmlfile", "jsonp-polling"})
 
-Answer: TypeAlias = Response | Upgrade
+Coming: TypeAlias = Answer | Awaitable[Answer]
 
 
 class SockjsProtocol(Protocol):
@@ -88,13 +89,13 @@ class SockjsProtocol(Protocol):
         delay = self.options.heartbeat_delay
         return self.gate.heartbeat.interval if delay is None else delay / 1000
 
-    async def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Coming:
         path = request.handshake.path[self._prefix :]
         if path.endswith("/"):
             path = path[:-1]
         session = _SESSION.fullmatch(path)
         if session is None:
-            return await self._answer_page(request, path)
+            return self._answer_page(request, path)
         _, id, kind = session.groups()
         if len(id.encode("utf-8", "replace")) > SESSION_ID_BYTES:
             return _nothing()
@@ -104,15 +105,15 @@ class SockjsProtocol(Protocol):
             if transport not in self._transports:
                 return _nothing()
             if method == wanted:
-                return await self._receive(request.handshake, id, transport, content)
+                return self._receive(request.handshake, id, transport, content)
         elif kind in ("xhr_send", "jsonp_send"):
             wanted = "POST"
             if not self._offers_sending(kind):
                 return _nothing()
             if method == wanted:
-                return await self._send(request, id, form=kind == "jsonp_send")
+                return self._send(request, id, form=kind == "jsonp_send")
         elif kind == "websocket" and "websocket" in self._transports:
-            return await self._upgrade(request, raw=False)
+            return self._upgrade(request, raw=False)
         else:
             return _nothing()
         if method == "OPTIONS" and kind.startswith("xhr"):
@@ -126,7 +127,7 @@ class SockjsProtocol(Protocol):
             ("xhr-polling", "xhr-streaming", "eventsource", "htmlfile")
         )
 
-    async def _answer_page(self, request: Request, path: str) -> Answer:
+    def _answer_page(self, request: Request, path: str) -> Coming:
         handshake = request.handshake
         method = handshake.method
         reads = method in ("GET", "HEAD")
@@ -137,7 +138,7 @@ class SockjsProtocol(Protocol):
                 return Response(204, headers=self._headers.preflight(handshake, "GET"))
             return self._pages.info(handshake) if reads else not_allowed("OPTIONS", "GET")
         if path == "/websocket" and "websocket-raw" in self._transports:
-            return await self._upgrade(request, raw=True)
+            return self._upgrade(request, raw=True)
         if self.options.iframe and not self.options.disable_cors and _PAGE.fullmatch(path):
             return self._pages.iframe(handshake) if reads else not_allowed("GET")
         return _nothing()
@@ -174,9 +175,9 @@ class SockjsProtocol(Protocol):
 
     # What the client reads.
 
-    async def _receive(
+    def _receive(
         self, handshake: Handshake, id: str, transport: str, content: tuple[str, str]
-    ) -> Response:
+    ) -> Coming:
         handshake.transport = transport
         callback = ""
         headers: Pairs = [content]
@@ -189,12 +190,12 @@ class SockjsProtocol(Protocol):
             headers += [NOSNIFF, *([ancestors(self.gate)] if transport == "htmlfile" else [])]
         if transport in _SCRIPTED or "sec-fetch-site" in handshake.headers:
             name_page(handshake)
-        packing = Packing(transport, callback)
+        packing = packing_for(transport, callback)
         headers = self._headers.session(handshake, *headers)
         self._check_page(handshake)
         found = self._registry.find(id)
         if found is None:
-            return await self._begin(handshake, id, packing, headers)
+            return self._begin(handshake, id, packing, headers)
         if not found.owner.owns(handshake):
             self._audit(handshake, "this session belongs to another client")
             return self._turn_away(packing, headers, _TAKEN)
@@ -204,10 +205,10 @@ class SockjsProtocol(Protocol):
             return self._turn_away(packing, headers, _TAKEN)
         if packing.stream:
             return self._stream(found, packing, headers, new=False)
-        poll = Poll(found, transport)
+        poll = Poll(found, packing, headers)
         found.reserve(poll)
         found.begin(poll)
-        return Response(200, packing.pack(await poll.packet()), headers)
+        return poll.response() if poll.full else poll
 
     async def _begin(
         self, handshake: Handshake, id: str, packing: Packing, headers: Pairs
@@ -269,7 +270,7 @@ class SockjsProtocol(Protocol):
 
     # What the client sends.
 
-    async def _send(self, request: Request, id: str, *, form: bool) -> Response:
+    def _send(self, request: Request, id: str, *, form: bool) -> Coming:
         handshake = request.handshake
         if form:
             name_page(handshake)
@@ -280,17 +281,48 @@ class SockjsProtocol(Protocol):
         if not session.owner.owns(handshake):
             self._audit(handshake, "this session belongs to another client")
             return self._answer_send(handshake, 404, "session not found")
+        body = request.whole_body(self._body_limit)
+        if body is None or session.reading:
+            return self._send_in_turn(request, session, form=form)
+        try:
+            messages = self._messages(handshake, body, form=form)
+        except ProtocolError as error:
+            return self._answer_send(handshake, 500, str(error))
+        if session.closing is None and not session.take_in(messages):
+            return self._wait_for_rest(handshake, session, form=form)
+        return self._answer_taken(handshake, form=form)
+
+    async def _wait_for_rest(
+        self, handshake: Handshake, session: HttpSession, *, form: bool
+    ) -> Response:
+        try:
+            await session.posted()
+        finally:
+            session.next_turn()
+        return self._answer_taken(handshake, form=form)
+
+    async def _send_in_turn(
+        self, request: Request, session: HttpSession, *, form: bool
+    ) -> Response:
+        """The same, where the body has yet to come, or the application to take what came before."""
+        handshake = request.handshake
         await session.turn()
         try:
             body = await request.body(self._body_limit)
-            text = _form_field(handshake, body) if form else body
-            messages = decode(text, self.options.post_messages)
+            messages = self._messages(handshake, body, form=form)
             if session.closing is None:
                 await session.posted(messages)
         except ProtocolError as error:
             return self._answer_send(handshake, 500, str(error))
         finally:
             session.next_turn()
+        return self._answer_taken(handshake, form=form)
+
+    def _messages(self, handshake: Handshake, body: bytes, *, form: bool) -> list[str]:
+        text = _form_field(handshake, body) if form else body
+        return decode(text, self.options.post_messages)
+
+    def _answer_taken(self, handshake: Handshake, *, form: bool) -> Response:
         # Konqueror does weird things on 204.
         return self._answer_send(handshake, 200 if form else 204, "ok" if form else "")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 
@@ -231,6 +231,11 @@ class HttpSession(BufferedConnection):
 
     # What the client sends.
 
+    @property
+    def reading(self) -> bool:
+        """Whether a POST is being read, or waits for the application."""
+        return self._posts is not None or bool(self._inbox)
+
     async def turn(self) -> None:
         """Wait until no other POST is being read.
 
@@ -259,22 +264,37 @@ class HttpSession(BufferedConnection):
         else:
             self._posts = None
 
-    async def posted(self, messages: list[str]) -> None:
+    def take_in(self, messages: list[str]) -> bool:
+        """Deliver what came in one POST, while none is being read. If the application does not take
+        all of it at once, it is that POST's turn, and `posted` waits for the rest.
+        """
+        self._inbox.extend(messages)
+        self._deliver(SLICE)
+        if self._inbox:
+            self._posts = deque()
+            return False
+        return True
+
+    async def posted(self, messages: Sequence[str] = ()) -> None:
         """Deliver what came in one POST, and wait until the application has taken it.
 
         If the client drops the POST meanwhile, the rest is delivered all the same.
         """
+        await self._taken()  # all of a POST that was dropped
         self._inbox.extend(messages)
         try:
-            while self._inbox:
-                self._deliver(SLICE)
-                if self._paused and self._inbox:
-                    self._told = self._told or anyio.Event()
-                    await self._told.wait()
-                elif self._inbox:
-                    await anyio.lowlevel.checkpoint()
+            await self._taken()
         finally:
             self._deliver(len(self._inbox))
+
+    async def _taken(self) -> None:
+        while self._inbox:
+            self._deliver(SLICE)
+            if self._paused and self._inbox:
+                self._told = self._told or anyio.Event()
+                await self._told.wait()
+            elif self._inbox:
+                await anyio.lowlevel.checkpoint()
 
     def _deliver(self, most: int) -> None:
         limit, inbox = self.gate.limits.message_bytes, self._inbox

@@ -47,6 +47,10 @@ class Incoming:
         self.whole = True
         _release(self._arrival)
 
+    def whole_body(self) -> bytes | None:
+        """All of it; `None` if not all has come."""
+        return b"".join(self._pieces) if self.whole else None
+
     async def receive(self) -> bytes:
         """The next piece; ``b""`` at the end."""
         while not (self._pieces or self.whole):

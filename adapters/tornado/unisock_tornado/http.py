@@ -24,12 +24,13 @@ from tornado.websocket import WebSocketProtocol13
 
 from unisock import Address, Handshake
 from unisock.abc import Gateway, Upgrade
-from unisock.exchange import Request, Response, Streamed
+from unisock.exchange import Held, Request, Response, Streamed
+from unisock.frame_connection import Connections
 from unisock.sockets import peer_address
 from unisock.timers import Timer
 
 from .body import Framed, Incoming, Outgoing
-from .connection import Connections, TornadoConnection
+from .connection import TornadoConnection
 from .headers import asks_for_websocket, headers_of, refusal, status_line
 
 __all__ = ["Front"]
@@ -48,7 +49,7 @@ class Front(HTTPServerConnectionDelegate):
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
-        self.connections = Connections()
+        self.connections = Connections(asyncio.get_running_loop().call_soon)
         self.closed = False
         self.exchanges: set[_Exchange] = set()
 
@@ -83,6 +84,9 @@ class _Exchange(HTTPMessageDelegate):
         self._missing: int | None = 0
         self._unread = 0
         self._scope: anyio.CancelScope | None = None
+        # Whose request the gateway is to be asked about; and an answer that is held back.
+        self._unasked: Handshake | None = None
+        self._held: Held | None = None
         self._outgoing: Outgoing | None = None
         self._gone = False
         # The answer is out, and the connection is to be used again when the request is whole, or
@@ -110,9 +114,10 @@ class _Exchange(HTTPMessageDelegate):
             return None
         handshake = self._handshake()
         if upgrade:
-            return self._upgrade(Request(handshake, upgrade=True, receive=self._incoming.receive))
-        request = Request(handshake, upgrade=False, receive=self._incoming.receive)
-        self._front.gateway.runtime.spawn(self._exchange, request)
+            return self._upgrade(Request(handshake, upgrade=True, whole=b""))
+        self._unasked = handshake
+        # If the request is whole by then, the gateway has been asked.
+        asyncio.get_running_loop().call_soon(self._ask)
         return None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
@@ -139,6 +144,7 @@ class _Exchange(HTTPMessageDelegate):
         if self._stream.closed():
             # It went right behind its request: Tornado tells nobody.
             self._on_gone()
+        self._ask()
 
     def on_connection_close(self) -> None:
         self._on_gone()
@@ -149,6 +155,10 @@ class _Exchange(HTTPMessageDelegate):
             self._impatience.cancel()
         if self._scope is not None:
             self._scope.cancel()
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._front.exchanges.discard(self)
+            held.gone()
         if self._outgoing is not None:
             self._front.exchanges.discard(self)
             self._outgoing.lost()
@@ -160,25 +170,58 @@ class _Exchange(HTTPMessageDelegate):
         self._connection.close()
         self._on_gone()
 
-    async def _ask(self, request: Request) -> Response | Upgrade | None:
+    def _ask(self) -> None:
+        """Ask the gateway, if it was not asked yet."""
+        handshake, self._unasked = self._unasked, None
+        if handshake is None:
+            return
+        front, incoming = self._front, self._incoming
+        if self._gone or front.closed:
+            self._connection.close()
+            return
+        request = Request(
+            handshake, upgrade=False, receive=incoming.receive, whole=incoming.whole_body()
+        )
+        answer = front.gateway.respond(request)
+        if isinstance(answer, Response):
+            self._reply(answer)
+        elif isinstance(answer, Held):
+            self._held = answer
+            front.exchanges.add(self)
+            answer.wait(self._on_ready)
+        elif isinstance(answer, Upgrade):
+            raise TypeError("nobody asked for an upgrade")
+        else:
+            front.gateway.runtime.spawn(self._exchange, answer)
+
+    def _on_ready(self) -> None:
+        asyncio.get_running_loop().call_soon(self._release)
+
+    def _release(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            self._front.exchanges.discard(self)
+            self._reply(held.response())
+
+    async def _wait_for(self, coming: Awaitable[Response | Upgrade]) -> Response | Upgrade | None:
         """The gateway's answer; `None` if the client or the server has left."""
         front = self._front
-        if self._gone or front.closed:
-            return None
         with anyio.CancelScope() as scope:
             self._scope = scope
             front.exchanges.add(self)
             try:
-                return await front.gateway.answer(request)
+                if self._gone or front.closed:
+                    scope.cancel()
+                return await coming
             finally:
                 front.exchanges.discard(self)
                 self._scope = None
         return None
 
-    async def _exchange(self, request: Request) -> None:
+    async def _exchange(self, coming: Awaitable[Response | Upgrade]) -> None:
         answered = False
         try:
-            answer = await self._ask(request)
+            answer = await self._wait_for(coming)
             if isinstance(answer, Response):
                 self._reply(answer)
                 answered = True
@@ -189,7 +232,9 @@ class _Exchange(HTTPMessageDelegate):
     async def _upgrade(self, request: Request) -> None:
         # While Tornado waits for this coroutine, it looks at nothing that happens on the stream.
         self._stream.set_close_callback(self._on_gone)
-        answer = await self._ask(request)
+        answer = await self._wait_for(self._front.gateway.answer(request))
+        if self._gone:
+            answer = None
         if isinstance(answer, Upgrade):
             answer = self._accept(answer)
             if answer is None:
@@ -237,7 +282,7 @@ class _Exchange(HTTPMessageDelegate):
             stream.set_nodelay(True)
             connection = TornadoConnection(upgrade, stream, self._front.connections)
             upgrade.open(connection)
-            connection.start()
+            connection.read_on()
         return None
 
     # The response.

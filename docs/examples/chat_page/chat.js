@@ -1,5 +1,7 @@
 // The chat: rooms, private messages, and a look at what the server does.
-import { Link, absence, allClients, arrange, clock, endpointOf, face, h, hue, kept, pill, random } from "./link.js";
+import { drawEmptiness, drawLine } from "./lines.js";
+import { Link, able, allClients, arrange, face, h, kept, random } from "./link.js";
+import { drawWays, feed, figures, status } from "./live.js";
 
 const $ = id => document.getElementById(id);
 
@@ -17,7 +19,6 @@ const people = new Map();                        // name → transport
 const talks = new Map();                         // "#room" or "@person" → {lines, unread, draft}
 const outbox = new Map();                        // id → what I said that has not come back yet
 const typing = new Map();                        // "room\nname" → timer
-let rates = Array(60).fill(0), rate = 0;
 
 const talk = key => talks.get(key) ?? talks.set(key, { lines: [], unread: 0 }).get(key);
 const plural = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
@@ -31,25 +32,14 @@ function line(key, entry) {
 
 // ---- What the server says: one function for each event. ----
 
-const link = new Link(choose, (event, facts) => hears[event]?.(facts), connection);
-let clients = [];                                // all that there are, each with the id of its file
-
-/** The client that was asked for, or else the first that the server has an endpoint for. */
-function choose(config) {
-  const able = clients.filter(client => endpointOf(config, client));
-  const chosen = able.find(({ id }) => id === kept.get("client")) ?? able[0];
-  drawWays(config, chosen);
-  return chosen;
-}
-
 const hears = {
-  welcome({ adapter, transport, backend, version, transports, rooms: members, figures }) {
+  welcome({ adapter, transport, backend, version, transports, rooms: members, figures: now }) {
     people.clear(); Object.entries(transports).forEach(([name, by]) => people.set(name, by));
     rooms.clear(); Object.entries(members).forEach(([room, inside]) => rooms.set(room, new Set(inside)));
     $("adapter").textContent = adapter;
     $("facts").replaceChildren(...[transport, backend, `unisock ${version}`].map(fact => h("span", {}, fact)));
     status(`Connected to ${adapter} over ${transport}`, "Connected");
-    hears.figures(figures);
+    figures(now);
     link.settled();
     const name = me ?? kept.get("name");
     if (name) hello(name);
@@ -99,13 +89,25 @@ const hears = {
     typing.set(key, setTimeout(() => { typing.delete(key); drawTyping(); }, 3500));
     drawTyping();
   },
-  figures({ connections, rate: now, refused, dropped }) {
-    Object.entries({ connections, rate: now, refused, dropped }).forEach(([id, value]) => { $(id).textContent = value; });
-    rate = now;
-  },
+  figures,
   refused({ status, reason }) { feed("refused", "refused", `${status} ${reason}`); },
   fault({ number, error }) { feed("fault", "fault", `#${number}, ${error}`); },
 };
+
+const link = new Link(choose, hears, connection);
+let clients = [];                                // all that there are, each with the id of its file
+
+/** The client that was asked for, or else the first that the server has an endpoint for. */
+function choose(config) {
+  const fit = clients.filter(client => able(config, client));
+  const chosen = fit.find(({ id }) => id === kept.get("client")) ?? fit[0];
+  drawWays(config, clients, chosen, ({ id }) => {
+    kept.set("client", id);
+    connection("changing");
+    link.again();
+  });
+  return chosen;
+}
 
 /** The server does not take what I said. */
 function refused(id, { code, message }) {
@@ -167,11 +169,6 @@ function arrive(key, message) {
 function depart(room, name, how) {
   if (mine.has(room) && name !== me) line("#" + room, { aside: `${name} ${how}` });
   if (!rooms.get(room)?.size && !mine.has(room)) rooms.delete(room);
-}
-
-function status(text, short = text) {
-  $("door-status").textContent = text;
-  $("live-status").textContent = short;
 }
 
 function connection(state, facts = {}) {
@@ -375,73 +372,17 @@ function drawHead() {
   $("text").disabled = !current;
 }
 
-const hollow = (icon, title, text) => h("div", { class: "empty" }, icon, h("h2", {}, title), h("p", {}, text));
-
-function emptiness() {
-  const [kind, name] = [current[0], current.slice(1)], hash = h("span", { class: "hash", "aria-hidden": "true" }, "#");
-  if (!current) return hollow(hash, "You are in no room", "Pick one on the side, or make a new one. A room is there as long as somebody is in it.");
-  if (kind === "@") return hollow(face(name), `You and ${name}`, "Nobody else sees what you write here.");
-  return hollow(hash, `It is quiet in ${name}`, "Say something, and everyone in the room has it at once.");
-}
-
 function drawLog() {
   const box = $("log"), atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 80;
   const lines = current ? talk(current).lines : [];
-  const elements = lines.map((entry, index) => entry.aside ? entry.element ??= h("p", { class: "aside" }, entry.aside) : drawLine(entry, lines[index - 1], lines[index + 1]));
-  arrange(box, lines.some(entry => entry.text) ? elements : [emptiness(), ...elements.slice(-3)]);
+  const elements = lines.map((entry, index) => drawLine(entry, lines[index - 1], lines[index + 1], me));
+  arrange(box, lines.some(entry => entry.text) ? elements : [drawEmptiness(current), ...elements.slice(-3)]);
   if (atEnd || lines.at(-1)?.name === me) box.scrollTop = box.scrollHeight;
-}
-
-function drawLine(entry, before, after) {
-  const joins = (one, other) => one && other && one.name === other.name && one.transport === other.transport && Math.abs(one.at - other.at) < 300;
-  const element = entry.element ??= h("article", { class: "fresh", style: `--hue: ${hue(entry.name)}` }, face(entry.name),
-    h("div", { class: "bubble" }, h("span", { class: "who" }, h("b", {}, entry.name), pill("")), entry.text, h("span", { class: "when" })));
-  const state = entry.failed ? "not delivered" : entry.waiting ? "waiting" : clock(entry.at), first = !joins(before, entry);
-  const classes = { first, last: !joins(entry, after), mine: entry.name === me, waiting: entry.waiting, failed: entry.failed };
-  element.classList.add("say");
-  Object.entries(classes).forEach(([name, on]) => element.classList.toggle(name, !!on));
-  element.querySelector(".who").hidden = !first;
-  element.querySelector(".when").textContent = state;
-  element.querySelector(".transport").textContent = entry.transport ?? "";
-  element.querySelector(".transport").hidden = !entry.transport;
-  return element;
 }
 
 function drawTyping() {
   const names = [...typing.keys()].filter(key => current === "#" + key.split("\n")[0]).map(key => key.split("\n")[1]);
   $("typing").textContent = !names.length ? "" : names.length > 2 ? "Several people are typing…" : `${names.join(" and ")} ${names.length > 1 ? "are" : "is"} typing…`;
-}
-
-function feed(kind, word, text) {
-  $("feed").prepend(h("li", { class: kind }, h("time", {}, new Date().toLocaleTimeString([], { hourCycle: "h23" })), h("span", {}, h("i", {}, word), " " + (word === kind && text.includes(` ${word} `) ? text.replace(` ${word} `, " → ") : text))));
-  while ($("feed").children.length > 200) $("feed").lastChild.remove();
-}
-
-setInterval(() => { // the last minute of messages a second
-  rates = [...rates.slice(1), online ? rate : 0];
-  const top = Math.max(5, ...rates), points = rates.map((value, x) => `${x} ${19 - value / top * 17}`).join("L");
-  const [under, over] = $("spark").children;
-  over.setAttribute("d", "M" + points);
-  under.setAttribute("d", `M0 20L${points}L59 20Z`);
-}, 1000);
-
-/** How to come: a button for each client, at the door and beside the figures. */
-function drawWays(config, chosen) {
-  document.querySelectorAll(".ways").forEach(box => arrange(box, clients.map(client => {
-    box.buttons ??= new Map();
-    if (!box.buttons.has(client.id)) box.buttons.set(client.id, h("button", { type: "button" }, client.title));
-    const button = box.buttons.get(client.id);
-    button.disabled = !endpointOf(config, client);
-    button.title = button.disabled ? absence(config, client).join(" ") : "";
-    button.setAttribute("aria-pressed", client === chosen);
-    button.onclick = () => {
-      if (client === chosen) return;
-      kept.set("client", client.id);
-      connection("changing");
-      link.again();
-    };
-    return button;
-  })));
 }
 
 tab("talk");

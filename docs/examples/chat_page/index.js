@@ -1,5 +1,5 @@
 // One room, every client: a panel for each, with a connection of its own.
-import { Link, absence, allClients, arrange, clock, endpointOf, face, h, hue, kept, made, pill } from "./link.js";
+import { Link, able, absence, allClients, arrange, clock, endpointOf, face, h, hue, kept, made, pill } from "./link.js";
 
 const $ = id => document.getElementById(id);
 const ROOM = "lobby";
@@ -14,7 +14,7 @@ class Panel {
     this.name = kept.get(`name of ${client.id}`) ?? this.person;
     this.secret = kept.secret(`key of ${client.id}`);
     this.#draw();
-    this.link = new Link(config => this.#choose(config), (event, facts) => this.hears[event]?.(facts), (state, facts) => this.#change(state, facts));
+    this.link = new Link(config => this.#choose(config), this.hears, (state, facts) => this.#change(state, facts));
     this.link.open();
   }
 
@@ -84,7 +84,7 @@ class Panel {
 
   #choose(config) {
     this.element.querySelector(".made").textContent = made(config, this.client);
-    return endpointOf(config, this.client) && this.client;
+    return able(config, this.client) && this.client;
   }
 
   #change(state, facts) {

@@ -3,11 +3,13 @@
 // A client is a file in clients/, which says
 //   title     what people call it
 //   endpoint  the protocol that it speaks, and the dialect if that is not "plain"
-//   made      what it is made of, where it needs no library
-//   npm       its package, and `global`, the name under which that package's script puts it
-//   open      open(url, on, library): connects, and calls on.open(), on.event(name, …) and
-//             on.close({code, reason}); gives back emit(answered, name, …) and close(). `library`
-//             is what stands under `global`, or nothing where npm has not brought the package
+//   libraries its packages of npm, each with the name under which that package's script puts it
+//   made      what it is made of, where it needs none; else it cannot do without them
+//   build     further packages, where npm has to build its library
+//   open      open(url, on, …): connects, and calls on.open(), on.event(name, …) and
+//             on.close({code, reason}); gives back emit(answered, name, …) and close(). `on.names`
+//             are the events that are wanted. Behind them comes what stands under the names of the
+//             libraries, or nothing where npm has not brought them all
 
 export const random = () => Array.from(crypto.getRandomValues(new Uint8Array(9)), byte => (byte % 36).toString(36)).join("");
 export const clock = at => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
@@ -77,34 +79,51 @@ export async function allClients() {
   return all.sort((one, other) => place(one) - place(other) || 0);
 }
 
-/** The endpoint that a client can connect to, if there is one. */
+/** The endpoint for a client, if there is one. */
 export const endpointOf = (config, { endpoint: { protocol, dialect = "plain" } }) =>
   config.endpoints.find(one => one.protocol === protocol && one.dialect === dialect);
 
-/** Why there is none. */
-export function absence(config, { title, endpoint: { protocol } }) {
-  const carried = config.carries[protocol];
-  if (carried === undefined) return [`${title} is not installed where the server runs:`, `pip install unisock-${protocol}`];
+/** The libraries of a client that npm has not brought. */
+const missing = (config, { libraries = {} }) => Object.keys(libraries).filter(name => !config.libraries[name]);
+
+/** Whether a client can connect. */
+export const able = (config, client) => !!endpointOf(config, client) && (!!client.made || !missing(config, client).length);
+
+/** Why it cannot, and what to type. */
+export function absence(config, client) {
+  const { title, endpoint: { protocol, dialect = "plain" } } = client, carried = config.carries[protocol];
+  const lacking = !config.dialects.includes(dialect) ? dialect : carried === undefined ? protocol : "";
+  if (lacking) return [`${title} is not installed where the server runs:`, `pip install unisock-${lacking}`];
   if (!carried) return [`The adapter ${config.adapter} does not carry ${title}. This one does:`, "unisock demo --adapter tornado"];
-  return [`No endpoint of this server speaks ${title}. The demo has one:`, "unisock demo"];
+  if (!endpointOf(config, client)) return [`No endpoint of this server speaks ${title}. The demo has one:`, "unisock demo"];
+  const packages = [...missing(config, client), ...client.build ?? []].join(" ");
+  const node = config.node || !client.build ? "" : ", which needs Node.js";
+  return [`The library comes from npm${node}. Where the server runs, type this, and start it again:`, `npm install ${packages}`];
 }
 
 /** What a client is made of: its npm package with the version, or what else. */
-export const made = (config, { npm, made }) => config.libraries[npm] ? `${npm} ${config.libraries[npm].version}` : made;
+export function made(config, client) {
+  const [name] = Object.keys(client.libraries ?? {});
+  const found = name && !missing(config, client).length;
+  return found ? `${name} ${config.libraries[name].version}` : client.made ?? name;
+}
 
 const loaded = new Map();
 
-/** Load the script of a client's npm package, once. */
-async function library(config, { npm, global }) {
-  const found = config.libraries[npm];
-  if (found && !loaded.has(npm)) {
-    loaded.set(npm, new Promise((resolve, reject) => {
-      document.head.append(h("script", { src: found.path, onload: resolve, onerror: () => { loaded.delete(npm); reject(); } }));
-    }));
+/** Load the scripts of a client's npm packages, each once. */
+async function load(config, client) {
+  const { libraries = {} } = client;
+  if (missing(config, client).length) return [];
+  for (const name of Object.keys(libraries)) {
+    if (!loaded.has(name)) loaded.set(name, script(config.libraries[name].path, () => loaded.delete(name)));
+    await loaded.get(name);
   }
-  await loaded.get(npm);
-  return globalThis[global];
+  return Object.values(libraries).map(name => globalThis[name]);
 }
+
+const script = (src, failed) => new Promise((resolve, reject) => {
+  document.head.append(h("script", { src, onload: resolve, onerror: () => { failed(); reject(); } }));
+});
 
 const PATIENCE = 8000; // ms for a connection to open
 
@@ -112,11 +131,11 @@ const PATIENCE = 8000; // ms for a connection to open
 export class Link {
   /**
    * @param choose gives the client to connect with, from what the server offers; or nothing
-   * @param hear called with each event
+   * @param hears a function for each event, by its name
    * @param change called with "on", "waiting", "over" or "absent", and facts
    */
-  constructor(choose, hear, change) {
-    Object.assign(this, { choose, hear, change, attempts: 0, session: null, on: null, timer: 0, looking: false });
+  constructor(choose, hears, change) {
+    Object.assign(this, { choose, hears, change, attempts: 0, session: null, on: null, timer: 0, looking: false });
     addEventListener("online", () => this.now());
     addEventListener("offline", () => this.#cut());
     addEventListener("pagehide", () => this.session?.close());
@@ -126,11 +145,11 @@ export class Link {
     this.resting = false;
     if (this.on || this.looking) return;
     this.looking = true;
-    let config, client, script;
+    let config, client, libraries;
     try {
       config = await look();
       client = this.choose(config);
-      if (client) script = await library(config, client);
+      if (client) libraries = await load(config, client);
     } catch {
       this.looking = false;
       if (!this.resting) this.later();
@@ -139,19 +158,20 @@ export class Link {
     this.looking = false;
     if (this.resting) return;
     if (!client) { this.change("absent", { config }); return; }
-    this.#begin(config, client, script);
+    this.#begin(config, client, libraries);
   }
 
-  #begin(config, client, script) {
+  #begin(config, client, libraries) {
     const started = Date.now();
     const live = handle => (...facts) => { if (this.on === on) handle(...facts); };
     const on = this.on = {
+      names: Object.keys(this.hears),
       open: live(() => { clearTimeout(tooLong); this.change("on", { config, client }); }),
-      event: live((...data) => this.hear(...data)),
+      event: live((name, ...facts) => this.hears[name]?.(...facts)),
       close: live(facts => { clearTimeout(tooLong); this.#ended(facts); }),
     };
     const tooLong = setTimeout(() => this.#cut(`no connection after ${Math.round((Date.now() - started) / 1000)} s`), PATIENCE);
-    this.session = client.open(location.origin + endpointOf(config, client).path, on, script);
+    this.session = client.open(location.origin + endpointOf(config, client).path, on, ...libraries);
   }
 
   #ended(facts) {

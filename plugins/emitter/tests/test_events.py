@@ -80,7 +80,9 @@ async def test_what_a_handler_returns_is_the_answer(open_house: Any) -> None:
         return "now"
 
     house.events.on("nothing")(lambda spark: None)
+    house.events.on("several")(lambda spark: (1, (2, 3)))
     peer = await open_house(house)
+    assert await house.ask(peer, "several") == {"type": 1, "id": 1, "data": [1, [2, 3]]}
     assert await house.ask(peer, "add", 1, 2) == {"type": 1, "id": 1, "data": [3]}
     assert await house.ask(peer, "later", id=0) == {"type": 1, "id": 0, "data": ["now"]}
     assert await house.ask(peer, "nothing", id=9) == {"type": 1, "id": 9, "data": []}

@@ -142,6 +142,11 @@ class Listeners:
             )
         listeners[key] = Listener(function, with_name=pattern)
 
+    def has(self, name: str, channel: str = "") -> bool:
+        """Whether somebody listens to this very event, and not only to a pattern."""
+        book = self._on_channels.get(channel)
+        return name in self._everywhere.exact or (book is not None and name in book.exact)
+
     def find(self, name: str, channel: str = "") -> Listener | None:
         """Whose event it is: that of its own name, else of the longest pattern that fits; first
         among the listeners of its channel, then among those of all.

@@ -58,10 +58,11 @@ class Emitter:
     def on(self, name: str, *, channel: str | None = None) -> Callable[[FunctionT], FunctionT]:
         """Listen to an event: ``@events.on("name")`` above ``handler(spark, *args)``.
 
-        What the handler returns is the answer, if the client asked for one; `EventError` is a
-        refusal, and so is a `LimitExceeded` that it met. Types in its signature are validated, with
-        all that `msgspec.Meta` says of them: a client that sends others is told. A name that ends
-        with ``*`` takes all events that nobody else listens to and that begin like it; its handler
+        What the handler returns is the answer, if the client asked for one, and a tuple is an
+        answer of several values. `EventError` is a refusal, and so is a `LimitExceeded` that it
+        met. Types in its signature are validated, with all that `msgspec.Meta` says of them: a
+        client that sends others is told. A name that ends with ``*`` takes all events that nobody
+        else listens to and that begin like it; its handler
         is ``handler(spark, name, *args)``.
 
         :param channel: listen only on the channel with this name, ``""`` for none; there, this
@@ -159,7 +160,7 @@ class Emitter:
 
     @hookimpl
     def unisock_configure(self, register: Register) -> None:
-        register.packet(Event, self._on_event)
+        register.packet(Event, self._on_event, wanted=self._listens)
         register.packet(Ack, self._on_ack, at_once=True)
 
     @hookimpl
@@ -169,6 +170,9 @@ class Emitter:
     @hookimpl
     def unisock_interrupt(self, spark: Spark, close: Close) -> None:
         self.pending.leave(spark, close)
+
+    def _listens(self, spark: Spark, event: Event) -> bool:
+        return self._listeners.has(event.name, spark.channel)
 
     def _on_ack(self, spark: Spark, ack: Ack) -> None:
         if not self.pending.answer(spark, ack):
@@ -217,7 +221,9 @@ class Emitter:
     def _answer(self, spark: Spark, event: Event, value: Any) -> Awaitable[None] | None:
         if event.id is None:
             return None
-        return _send_ack(spark, Ack(event.id, () if value is None else (value,)))
+        if type(value) is not tuple:
+            value = () if value is None else (value,)
+        return _send_ack(spark, Ack(event.id, value))
 
     def _refuse(self, spark: Spark, event: Event, fault: Fault) -> Awaitable[None] | None:
         if event.id is None:

@@ -17,9 +17,8 @@ from ...server import Server
 from ...spark import Spark
 from ..output import EXIT_FAILURE, EXIT_INTERRUPTED
 from .pipe import NotText, read_lines
-from .prompt import Prompt
 from .screen import Screen
-from .talk import COMMANDS, Talk
+from .talk import Talk
 
 __all__ = ["ListenPlan", "Listening"]
 
@@ -59,11 +58,11 @@ class Listening(Talk):
             typed=plan.typed,
             raw=plan.codec == "raw",
             show_pings=plan.show_pings,
+            colour=plan.colour,
         )
         self._plan = plan
         self._spark: Spark | None = None
         self._come = anyio.Event()
-        self._prompt: Prompt | None = None
         self._where = ""
         self._interrupted = False
         self._server = self._build()
@@ -105,7 +104,10 @@ class Listening(Talk):
             try:
                 async with task_group() as inner:
                     inner.start_soon(self._wait_for_end, inner.cancel_scope)
-                    await (self._type() if self._plan.typed else self._pipe())
+                    if self._plan.typed:
+                        self._interrupted = not await self.read_typed()
+                    else:
+                        await self._pipe()
                     inner.cancel_scope.cancel()
             finally:
                 with anyio.move_on_after(5, shield=True):
@@ -121,12 +123,6 @@ class Listening(Talk):
     async def _wait_for_end(self, scope: anyio.CancelScope) -> None:
         await self.over.wait()
         scope.cancel()
-
-    async def _type(self) -> None:
-        names = [f"/{name}" for name, command in COMMANDS.items() if command in self.commands]
-        self._prompt = prompt = Prompt(names, self.status, colour=self._plan.colour)
-        with prompt.above():
-            self._interrupted = not await prompt.read_lines(self.take)
 
     async def _pipe(self) -> None:
         try:
@@ -188,5 +184,4 @@ class Listening(Talk):
 
     def _refresh(self) -> None:
         self.look()
-        if self._prompt is not None:
-            self._prompt.refresh()
+        self.show_status()

@@ -9,9 +9,6 @@ from collections.abc import Iterator
 from io import StringIO
 
 import msgspec
-from rich.console import Console
-from rich.highlighter import JSONHighlighter
-from rich.text import Text
 
 __all__ = ["dump", "harmless", "in_colour", "json_of", "lay_out"]
 
@@ -77,6 +74,10 @@ def dump(data: bytes) -> Iterator[str]:
 
 def in_colour(text: str) -> str:
     """JSON with ANSI colours, its lines as long as they are."""
+    from rich.console import Console
+    from rich.highlighter import JSONHighlighter
+    from rich.text import Text
+
     shown = StringIO()
     console = Console(file=shown, force_terminal=True, color_system="standard", no_color=False)
     console.print(JSONHighlighter()(Text(text)), soft_wrap=True, end="")

@@ -50,12 +50,20 @@ class Talk(ABC):
     :param slash: all commands are known, not only those that always are
     :param typed: lines are typed at a terminal: some commands are known in any case
     :param raw: lines are messages as they are; else they are JSON, or strings where they are none
+    :param colour: of what is typed
     :ivar over: set when there is nothing more to talk about
     :ivar failed: the run is a failure
     """
 
     def __init__(
-        self, screen: Screen, *, slash: bool, typed: bool, raw: bool, show_pings: bool
+        self,
+        screen: Screen,
+        *,
+        slash: bool,
+        typed: bool,
+        raw: bool,
+        show_pings: bool,
+        colour: bool,
     ) -> None:
         self.screen = screen
         self.over = anyio.Event()
@@ -67,6 +75,12 @@ class Talk(ABC):
         self._pings: dict[bytes, tuple[float, bool]] = {}
         self._by_hand = False
         self._warned = False
+        self._prompt = None
+        if typed:
+            from .prompt import Prompt  # takes longer to import than all else: a pipe goes without
+
+            names = [f"/{name}" for name, command in COMMANDS.items() if command in self.commands]
+            self._prompt = Prompt(names, self.status, colour=colour)
 
     # What there is to talk to.
 
@@ -91,6 +105,20 @@ class Talk(ABC):
         """
 
     # Lines.
+
+    async def read_typed(self) -> bool:
+        """Take the lines that somebody types, until the end of them.
+
+        :returns: whether they ended with Ctrl-D, not with Ctrl-C
+        """
+        assert self._prompt is not None
+        with self._prompt.above():
+            return await self._prompt.read_lines(self.take)
+
+    def show_status(self) -> None:
+        """The status has changed."""
+        if self._prompt is not None:
+            self._prompt.refresh()
 
     @property
     def commands(self) -> list[Command]:

@@ -21,7 +21,7 @@ from ..peers import Peer, Refused
 from ..running import Running, serving
 from ..websocket import WebSocketPeer
 
-__all__ = ["AdapterTests", "Watch", "eventually"]
+__all__ = ["AdapterTests", "Watch", "backend_fixture", "eventually"]
 
 
 class AdapterTests:
@@ -48,7 +48,7 @@ class AdapterTests:
         super().__init_subclass__(**arguments)
         if hasattr(cls, "adapter"):
             backends = cls.backends or cls.make_adapter().capabilities.backends
-            setattr(cls, "anyio_backend", _backend_fixture(backends))  # noqa: B010
+            setattr(cls, "anyio_backend", backend_fixture(backends))  # noqa: B010
 
     @classmethod
     def make_adapter(cls) -> Adapter:
@@ -185,7 +185,7 @@ async def drained(peer: Peer) -> list[Message]:
     return messages
 
 
-def _backend_fixture(backends: Sequence[str]) -> Any:
+def backend_fixture(backends: Sequence[str]) -> Any:
     """The fixture that anyio's pytest plugin asks for the backend, with one test run for each."""
 
     @pytest.fixture(params=backends)

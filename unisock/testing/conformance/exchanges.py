@@ -19,7 +19,7 @@ from ..download import HttpConnection
 from ..running import Running
 from .base import AdapterTests, eventually
 
-__all__ = ["ExchangeTests"]
+__all__ = ["ExchangeTests", "http_wire"]
 
 BIG = 16 * 1024
 """Bytes in a chunk, where a client is to be slow."""
@@ -109,6 +109,13 @@ class Probe(Protocol):
 offer("protocol", Probe.name, Probe)
 
 
+async def http_wire(running: Running) -> HttpConnection:
+    """A connection with HTTP on it; skips where there is none."""
+    if running.in_memory:
+        pytest.skip("capability: there is no HTTP in memory")
+    return await HttpConnection.open(running.place)
+
+
 class ExchangeTests(AdapterTests):
     """For adapters with the capability ``http``."""
 
@@ -120,12 +127,6 @@ class ExchangeTests(AdapterTests):
         server = Server(adapter=self.make_adapter(), folder=None, endpoints=[endpoint], **settings)
         async with self.serving(server) as running:
             yield running, Probe.last
-
-    async def wire(self, running: Running) -> HttpConnection:
-        """A connection with HTTP on it; skips where there is none."""
-        if running.in_memory:
-            pytest.skip("capability: there is no HTTP in memory")
-        return await HttpConnection.open(running.place)
 
     async def test_a_request_is_told_as_it_came(self) -> None:
         async with self.probing() as (running, _):
@@ -153,7 +154,7 @@ class ExchangeTests(AdapterTests):
 
     async def test_a_body_in_chunks_is_put_together(self) -> None:
         async with self.probing() as (running, _):
-            client = await self.wire(running)
+            client = await http_wire(running)
             head = f"POST /probe/body HTTP/1.1\r\nHost: {running.authority}\r\n"
             await client.send_raw(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
             await client.send_raw(b"4\r\ndefg\r\n0\r\n\r\n")
@@ -163,7 +164,7 @@ class ExchangeTests(AdapterTests):
     async def test_extensions_of_chunks_are_passed_over(self) -> None:
         self.needs("http", "chunk_extensions")
         async with self.probing() as (running, _):
-            client = await self.wire(running)
+            client = await http_wire(running)
             head = f"POST /probe/body HTTP/1.1\r\nHost: {running.authority}\r\n"
             await client.send_raw(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
             await client.send_raw(b'3;x\r\nabc\r\n4;x=y;z="a b"\r\ndefg\r\n0;last\r\n\r\n')
@@ -172,7 +173,7 @@ class ExchangeTests(AdapterTests):
 
     async def test_a_body_that_does_not_come_is_not_waited_for(self) -> None:
         async with self.probing() as (running, _):
-            client = await self.wire(running)
+            client = await http_wire(running)
             head = f"POST /probe/impatient HTTP/1.1\r\nHost: {running.authority}\r\n"
             await client.send_raw(head.encode() + b"Content-Length: 1000\r\n\r\nabc")
             assert (await client.response()).status == 408
@@ -180,7 +181,7 @@ class ExchangeTests(AdapterTests):
 
     async def test_a_client_that_leaves_in_the_middle_of_its_body_harms_nobody(self) -> None:
         async with self.probing() as (running, _):
-            client = await self.wire(running)
+            client = await http_wire(running)
             head = f"POST /probe/body HTTP/1.1\r\nHost: {running.authority}\r\n"
             await client.send_raw(head.encode() + b"Content-Length: 1000\r\n\r\nabc")
             await client.drop()
@@ -201,7 +202,7 @@ class ExchangeTests(AdapterTests):
 
     async def test_a_client_that_leaves_right_behind_its_request_is_noticed(self) -> None:
         async with self.probing() as (running, probe):
-            client = await self.wire(running)
+            client = await http_wire(running)
             await client.send("/probe/wait")
             await client.drop()
             await eventually(lambda: probe.waiting == probe.cancelled)
@@ -248,7 +249,7 @@ class ExchangeTests(AdapterTests):
 
     async def test_after_a_stream_the_connection_is_used_again(self) -> None:
         async with self.probing() as (running, probe):
-            client = await self.wire(running)
+            client = await http_wire(running)
             for number in range(3):
                 await client.send("/probe/stream")
                 download = await client.response()
@@ -311,7 +312,7 @@ class ExchangeTests(AdapterTests):
 
     async def test_http_1_0_has_no_chunks(self) -> None:
         async with self.probing() as (running, probe):
-            client = await self.wire(running)
+            client = await http_wire(running)
             await client.send("/probe/stream", version="HTTP/1.0")
             download = await client.response()
             assert "transfer-encoding" not in download.headers
@@ -332,7 +333,7 @@ class ExchangeTests(AdapterTests):
 
     async def test_head_is_answered_without_a_body(self) -> None:
         async with self.probing() as (running, _):
-            client = await self.wire(running)
+            client = await http_wire(running)
             await client.send("/probe/status?is=200", method="HEAD")
             download = await client.response(method="HEAD")
             assert (download.status, download.headers["content-length"]) == (200, "7")

@@ -17,7 +17,7 @@ from ..peers import Refused
 from ..running import Running, task_group
 from .base import AdapterTests, Watch, eventually
 
-__all__ = ["HttpTests", "LifecycleTests"]
+__all__ = ["HttpTests", "LifecycleTests", "count_open_files", "count_tasks"]
 
 CYCLES = 200
 PAGE = "<!doctype html><title>é</title>"
@@ -194,14 +194,14 @@ class LifecycleTests(AdapterTests):
         async with self.serving(server) as running:
             await self._come_and_go(running, watch, 8)  # whatever is made once is made now
             gc.collect()
-            tasks, files = _tasks(), _open_files()
+            tasks, files = count_tasks(), count_open_files()
             await self._come_and_go(running, watch, CYCLES)
             await running.gateway.sparks.wait_empty()
             assert running.gateway.connections == []
             assert len(running.hub) == 0
             gc.collect()
-            await eventually(lambda: _tasks() <= tasks)
-            await eventually(lambda: _open_files() <= files)
+            await eventually(lambda: count_tasks() <= tasks)
+            await eventually(lambda: count_open_files() <= files)
             assert len(watch.opened) == len(watch.closed) == CYCLES + 8
 
     async def test_refused_clients_leave_nothing_behind(self) -> None:
@@ -214,11 +214,11 @@ class LifecycleTests(AdapterTests):
                     await self.connect(running)
                 if number == 9:
                     gc.collect()
-                    tasks, files = _tasks(), _open_files()
+                    tasks, files = count_tasks(), count_open_files()
             gc.collect()
             assert running.gateway.connections == []
-            await eventually(lambda: _tasks() <= tasks)
-            await eventually(lambda: _open_files() <= files)
+            await eventually(lambda: count_tasks() <= tasks)
+            await eventually(lambda: count_open_files() <= files)
 
     async def _come_and_go(self, running: Running, watch: Watch, times: int) -> None:
         """Clients one after another; a third each closes, vanishes, and is closed."""
@@ -246,7 +246,7 @@ def _nobody(handshake: Handshake) -> bool:
     return False
 
 
-def _tasks() -> int:
+def count_tasks() -> int:
     """Tasks of the event loop that live."""
     if sniffio.current_async_library() == "trio":
         import trio
@@ -257,7 +257,7 @@ def _tasks() -> int:
     return len(asyncio.all_tasks())
 
 
-def _open_files() -> int:
+def count_open_files() -> int:
     """Files and sockets that the process has open; 0 where the system does not tell."""
     try:
         return len(os.listdir("/dev/fd"))

@@ -4,8 +4,7 @@ import { envelope } from "../link.js";
 export default {
   title: "Engine.IO",
   endpoint: { protocol: "engineio" },
-  npm: "engine.io-client",
-  global: "eio",
+  libraries: { "engine.io-client": "eio" },
   made: "polling and upgrade, in 60 lines of this page",
   open: (url, on, eio) => envelope(eio ? npm(url, eio) : own(url), on),
 };

@@ -4,8 +4,7 @@ import { envelope, random } from "../link.js";
 export default {
   title: "SockJS",
   endpoint: { protocol: "sockjs" },
-  npm: "sockjs-client",
-  global: "SockJS",
+  libraries: { "sockjs-client": "SockJS" },
   made: "XHR streaming, in 40 lines of this page",
   open: (url, on, SockJS) => envelope(SockJS ? new SockJS(url, null, { transports: ["xhr-streaming", "xhr-polling"] }) : streaming(url), on),
 };
