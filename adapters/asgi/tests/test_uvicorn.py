@@ -171,6 +171,7 @@ async def test_what_comes_with_the_handshake_is_not_lost() -> None:
         (request(Sec_WebSocket_Key=None), b"400"),
         (request(Sec_WebSocket_Key="short"), b"400"),
         (request(Upgrade="h2c"), b"426"),
+        (request().replace(b"GET", b"POST"), b"426"),
         (request("/nothing"), b"404"),
         (request("/page"), b"404"),
         (request(Origin="http://evil.example"), b"403"),

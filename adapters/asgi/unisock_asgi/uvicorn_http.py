@@ -85,11 +85,19 @@ class UvicornHttp(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is self._latest:
             return  # it asks for a WebSocket
+        parser: Any = self.parser
+        if parser.should_upgrade():
+            self.cycle.keep_alive = False  # the parser reads no further
         self._latest = self.cycle
         extensions: dict[str, Any] = {EXTENSION: self.wire}
         self.scope["extensions"] = extensions
         if self.scope["http_version"] == "1.0":
             _send_without_chunks(self.cycle)
+
+    def _should_upgrade(self) -> bool:
+        # RFC 6455 section 4.1: any other method is an ordinary request.
+        parser: Any = self.parser
+        return parser.get_method() == b"GET" and super()._should_upgrade()
 
     def timeout_keep_alive_handler(self) -> None:
         """Nothing has come for a while; but perhaps a large answer is still being read."""
