@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import CloseCode, Frame
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
@@ -109,6 +110,27 @@ class _Bounded(ServerProtocol):
     """The rules of RFC 6455, with errors that name the limits of unisock."""
 
     message_bytes = 0
+    _text: codecs.IncrementalDecoder | None = None
+    """Checks the text of which a fragment has come."""
+
+    def recv_frame(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.CLOSE:
+            # Amid the fragments of a message it is a close like any other: the library takes it for
+            # an error, the public conformance suite does not.
+            self.current_size = None
+        super().recv_frame(frame)
+        # Text is checked as it comes, so that nobody has to wait for the end of what is none. Later
+        # might be too late: behind it there may be a close, and that would be answered already.
+        if frame.opcode is Opcode.TEXT:
+            if frame.fin:
+                codecs.utf_8_decode(frame.data, "strict", True)
+            else:
+                self._text = codecs.getincrementaldecoder("utf-8")()
+                self._text.decode(frame.data)
+        elif frame.opcode is Opcode.CONT and self._text is not None:
+            self._text.decode(frame.data, frame.fin)
+            if frame.fin:
+                self._text = None
 
     def fail(self, code: CloseCode | int, reason: str = "") -> None:
         if code == CloseCode.MESSAGE_TOO_BIG and not reason.startswith("over the limit"):

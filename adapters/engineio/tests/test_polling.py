@@ -317,3 +317,20 @@ async def test_nothing_is_sent_after_the_end(serve: Any) -> None:
         assert rig.sparks[0].send_nowait("x") is Sent.DROPPED
         with pytest.raises(ConnectionClosed):
             await rig.sparks[0].connection.drain()
+
+
+async def test_until_a_client_is_told_of_the_end_its_posts_are_no_error(serve: Any) -> None:
+    """It would take the error for the end, and not read the last words."""
+    async with serve() as rig:
+        client = await rig.open()
+        async with client.waiting() as poll:
+            spark = rig.sparks[0]
+            spark.send_nowait("last words")
+            spark.close_nowait(4000, "bye")
+            assert rig.closes
+            late = await client.post("4too late")
+            assert (late.status, late.body) == (200, b"ok")
+            assert await poll.payload() == "4last words\x1e1"
+        assert rig.seen == []
+        answer = await client.post("4far too late")
+        assert (answer.status, rig.code(answer)) == (400, 1)

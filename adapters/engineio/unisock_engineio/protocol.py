@@ -165,7 +165,7 @@ class EngineioProtocol(Protocol):
         if session is not None and session.expired():
             session.time_out()
             session = None
-        if session is None:
+        if session is None or (session.closed is not None and handshake.method != "POST"):
             return answers.error(answers.UNKNOWN_SID)
         if not self.gate.welcomes(handshake):
             return answers.error(answers.FORBIDDEN, status=403)

@@ -233,6 +233,8 @@ class EngineioSession(BeatingSession):
         if self._poll is poll:
             self._poll = None
             self.congested()
+        if self.closed is not None:
+            self._forget(self._id)
         return poll.packets
 
     def cut(self, poll: Poll | None = None) -> None:
@@ -242,6 +244,7 @@ class EngineioSession(BeatingSession):
             messages = [packet for packet in poll.packets if packet[:1] not in _CONTROL]
             self.gate.count_dropped(len(messages))
         self.ended(_CUT)
+        self._forget(self._id)
 
     def nudge(self) -> None:
         """Let the request that waits go, so that the client can move to its WebSocket."""
@@ -343,8 +346,11 @@ class EngineioSession(BeatingSession):
     def ended(self, close: Close) -> None:
         if self.closed is not None:
             return
-        self._forget(self._id)
         super().ended(close)
+        # Until the client is told, its POSTs are answered as if it had been: it would take an error
+        # for the end, and not read what came before that.
+        if self._poll is None:
+            self._forget(self._id)
         self._let_poll_go(CLOSE)
         candidate, self.candidate = self.candidate, None
         if candidate is not None:

@@ -164,7 +164,9 @@ async def test_silence_is_broken_by_comments() -> None:
 
 
 async def test_a_slow_listener_is_bounded() -> None:
-    server = make(limits={"outbox_messages": 5}, overflow=Overflow.DROP_NEWEST)
+    server = make(
+        limits={"outbox_messages": 5, "close_seconds": 0.2}, overflow=Overflow.DROP_NEWEST
+    )
     async with serving(server) as running:
         with anyio.fail_after(PATIENCE):
             await listen(running)

@@ -9,7 +9,7 @@ from typing import cast
 
 import anyio
 
-from unisock.handshake import Address
+from unisock.handshake import Address, parse_ip
 from unisock.url import Url
 
 from .link import NOWHERE, Link
@@ -81,13 +81,16 @@ class AsyncioClientLink(TransportLink, ClientLink):
                 lambda: link, url.unix, ssl=context, server_hostname=wanted
             )
         else:
+            # Several addresses are tried side by side (RFC 8305 section 8). Where there is but one,
+            # that would only risk its socket: asyncio forgets it if it is cancelled amid the race.
+            race = None if parse_ip(url.host) is not None else 0.25
             await loop.create_connection(
                 lambda: link,
                 url.host,
                 url.port,
                 ssl=context,
                 server_hostname=wanted,
-                happy_eyeballs_delay=0.25,  # RFC 8305 section 8
+                happy_eyeballs_delay=race,
             )
         return link
 
