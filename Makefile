@@ -18,14 +18,15 @@ demo: ## serve the chat to every client (ADAPTER=picows PORT=8001 to change how)
 	@.ci/setup run
 	@unisock demo $(if $(ADAPTER),--adapter $(ADAPTER)) $(if $(PORT),--port $(PORT)) $(ARGS)
 
+# Many tests wait for something: four at a time keep two cores busy.
 test: ## run all checks and all tests (ARGS='-k rooms' is passed to pytest)
 	@.ci/setup test
 	@.ci/check
-	@pytest -n 2 --dist worksteal $(ARGS)
+	@pytest -n 4 --dist worksteal $(ARGS)
 
 matrix: ## run all tests, and write what they prove into the README
 	@.ci/setup test
-	@pytest -n 2 --dist worksteal --matrix
+	@pytest -n 4 --dist worksteal --matrix
 
 check: ## lint, formatting, types, documentation, lock file
 	@.ci/setup check

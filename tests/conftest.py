@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import cast
 
 import anyio
+import hypothesis  # while it is imported, it asks the collector who refers to what: before `freeze`
 import pytest
 
 from unisock.abc import Call, Connection, Connector, Gate, Receiver, Runtime
@@ -76,6 +77,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # How long an example takes says how busy the machine is.
+    hypothesis.settings.register_profile("unisock", hypothesis.settings.default, deadline=None)
+    hypothesis.settings.load_profile("unisock")
     config.pluginmanager.register(Matrix(config), "matrix")
     if os.environ.get("CI"):
         config.pluginmanager.register(NoSilentSkips(), "no-silent-skips")
@@ -85,8 +89,6 @@ def pytest_collection_finish() -> None:
     """What was collected stays until the end. To look for garbage in it, again and again, took half
     of the time of most tests.
     """
-    import hypothesis  # noqa: F401 - while it is imported, it asks the collector who refers to what
-
     gc.collect()
     gc.freeze()
 

@@ -19,6 +19,7 @@ from unisock import (
 )
 from unisock.abc import Connection, Greeting
 from unisock.messages import Message
+from unisock.pipeline import awaited
 from unisock.plain import PlainDialect
 from unisock.redial import Backoff, State
 from unisock.registry import offer
@@ -35,7 +36,7 @@ class _Hello(Greeting):
 
     async def begin(self) -> None:
         name = self._name
-        self.connection.write(f"I am {await name() if callable(name) else name}")
+        self.connection.write(f"I am {await awaited(name() if callable(name) else name)}")
 
     def on_message(self, message: Message) -> None:
         if message == "welcome":
@@ -57,7 +58,8 @@ class Polite(PlainDialect):
         whom: Any = "nobody"
 
     def greet(self, connection: Connection) -> Greeting:
-        return _Hello(connection, self.options.whom)
+        options: Any = self.options
+        return _Hello(connection, options.whom)
 
 
 offer("dialect", Polite.name, Polite)

@@ -4,7 +4,7 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,28 @@ NODE_MODULES = Path(__file__).parents[1] / "interop/node_modules"
 PATIENCE = 20_000
 SEEN_AS = {
     "websocket": "websocket",
+    "socketio": "socketio/engineio/websocket",
+    "primus": "primus/websocket",
     "sockjs": "sockjs/xhr-streaming",
     "engineio": "engineio/polling→websocket",
+    "multiplex": "websocket-multiplex/sockjs/websocket",
     "eventsource": "eventsource",
 }
 """How the server sees each client."""
-MADE = {
-    True: {"sockjs": "sockjs-client 1", "engineio": "engine.io-client 6"},
-    False: {"sockjs": "of this page", "engineio": "of this page"},
+OF_NPM = {
+    "socketio": "socket.io-client 4",
+    "primus": "primus 8",
+    "sockjs": "sockjs-client 1",
+    "engineio": "engine.io-client 6",
+    "multiplex": "websocket-multiplex 0",
 }
-"""What two of them are made of, with what npm brought and without."""
+"""What those are made of that npm brings."""
+INSTALL = {
+    "socketio": "npm install socket.io-client",
+    "primus": "npm install primus ws primus-emitter primus-multiplex",
+    "multiplex": "npm install websocket-multiplex sockjs-client",
+}
+"""What to type for those that there is nothing else for."""
 
 
 class Wall:
@@ -37,7 +49,7 @@ class Wall:
         return self.page.locator(f".panel[data-client={client}]")
 
     def is_in(self, client: str) -> None:
-        """The client is in the room, and the server sees it as it should."""
+        """The client is in the room, and the server sees it as expected."""
         via = self.panel(client).locator(".via .transport")
         expect(via).to_have_text(SEEN_AS[client], timeout=PATIENCE)
         expect(self.panel(client).locator("input")).to_be_enabled(timeout=PATIENCE)
@@ -47,10 +59,11 @@ class Wall:
         box.fill(text)
         box.press("Enter")
 
-    def all_read(self, text: str, transport: str) -> None:
-        """Every client has got it, once, with how its author came."""
-        for client in SEEN_AS:
-            line = self.panel(client).locator(".line").filter(has_text=text)
+    def all_read(self, text: str, transport: str, clients: Iterable[str] = SEEN_AS) -> None:
+        """Each of them has got it, once, with how its author came."""
+        for client in clients:
+            said = re.compile(re.escape(text))  # which heeds capitals, as a text would not
+            line = self.panel(client).locator(".line").filter(has_text=said)
             expect(line).to_have_count(1, timeout=PATIENCE)
             expect(line.locator(".transport")).to_have_text(transport)
 
@@ -75,37 +88,42 @@ def test_every_client_says_one_thing_and_all_read_it(
     adapter: str, npm: bool, demo: Demo, open_page: Any
 ) -> None:
     wall = Wall(open_page(demo(adapter, npm=npm).url()))
-    for client, transport in SEEN_AS.items():
+    there = {name: way for name, way in SEEN_AS.items() if npm or name not in INSTALL}
+    for client, transport in there.items():
         wall.is_in(client)
         expect(wall.page.locator("#room")).to_contain_text(transport)
-    for client, made in MADE[npm].items():
+        made = OF_NPM.get(client, "the browser") if npm else re.compile("of this page|the browser")
         expect(wall.panel(client).locator(".made")).to_contain_text(made)
+    if not npm:
+        for client, command in INSTALL.items():
+            expect(wall.panel(client).locator("code")).to_have_text(command)
     expect(wall.page.locator("#facts")).to_contain_text(
-        re.compile(f"4 clients on one port .*{adapter} on asyncio")
+        re.compile(f"{len(there)} clients on one port .*{adapter} on asyncio")
     )
-    for client, transport in SEEN_AS.items():
+    for client, transport in there.items():
         wall.say(client, f"this is {client} <b>speaking</b>")
-        wall.all_read(f"this is {client} <b>speaking</b>", transport)
+        wall.all_read(f"this is {client} <b>speaking</b>", transport, there)
         own = wall.panel(client).locator(".line.mine").filter(has_text=f"this is {client}")
         expect(own).to_contain_text(re.compile(r"answered in \d+ ms"))
     wall.page.get_by_role("button", name="Let everyone say hello").click()
-    for title, transport in zip(
-        ("WebSocket", "SockJS", "Engine.IO"), SEEN_AS.values(), strict=False
-    ):
-        wall.all_read(f"Hello from {title}", transport)
+    for client, transport in there.items():
+        title = wall.panel(client).locator("h2").inner_text()
+        wall.all_read(f"Hello from {title}", transport, ["eventsource"])
 
 
 def test_what_the_adapter_lacks_is_said_and_comes_with_another(demo: Demo, open_page: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     server = demo("websockets", port=port)
+    lacking = ("socketio", "sockjs", "engineio", "multiplex", "eventsource")
     wall = Wall(open_page(server.url()))
-    wall.is_in("websocket")
-    for client in ("sockjs", "engineio", "eventsource"):
+    for client in SEEN_AS.keys() - lacking:
+        wall.is_in(client)
+    for client in lacking:
         expect(wall.panel(client)).to_contain_text("The adapter websockets does not carry")
         expect(wall.panel(client)).to_contain_text("unisock demo --adapter tornado")
     expect(wall.page.locator("#terminal")).to_be_hidden()
-    assert "websockets does not carry sockjs, engineio, eventsource" in server.stderr
+    assert "websockets does not carry engineio, sockjs, eventsource" in server.stderr
     assert server.stop() == 0
     demo("tornado", port=port).url()
     for client in SEEN_AS:
@@ -147,11 +165,20 @@ def test_curl_takes_part_by_the_commands_on_the_page(
     expect(present).to_have_count(0)
 
 
-def test_a_phone_shows_all_of_it_without_scrolling_sideways(demo: Demo, open_page: Any) -> None:
-    page = open_page(demo().url(), width=380, has_touch=True, is_mobile=True)
+def test_a_phone_beside_another_window_shows_all_of_it_without_scrolling_sideways(
+    demo: Demo, open_page: Any
+) -> None:
+    url = demo().url()
+    other = Wall(open_page(url))
+    for client in SEEN_AS:
+        other.is_in(client)
+    page = open_page(url, width=380, has_touch=True, is_mobile=True)
     wall = Wall(page)
     for client in SEEN_AS:
         wall.is_in(client)
+        # The refusal of a taken name has reached each client in its own tongue.
+        taken = other.panel(client).locator(".state").inner_text()
+        expect(wall.panel(client).locator(".state")).to_have_text(f"{taken} 2")
     wall.say("engineio", "x" * 300)
     wall.all_read("x" * 300, SEEN_AS["engineio"])
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 380
@@ -159,7 +186,7 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(demo: Demo, open_pag
         """() => [...document.querySelectorAll("body *")].filter(one => {
             const box = one.getBoundingClientRect();
             return box.width && (box.right > innerWidth + 1 || box.left < -1)
-                && !one.closest("#room, code"); // which move by themselves
+                && !one.closest("#room"); // which moves by itself
         }).map(one => one.outerHTML.slice(0, 80))"""
     )
     assert overflowing == []

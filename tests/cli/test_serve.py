@@ -11,6 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect, unix_connect
 
+NODE_MODULES = Path(__file__).parents[1] / "interop/node_modules"
 ECHO = """
 from unisock import Server
 server = Server()
@@ -187,23 +188,58 @@ class TestDemo:
         assert process.stop(signal.SIGINT) == 0
         assert "Traceback" not in process.stderr
 
-    def test_it_offers_each_protocol_that_the_adapter_carries(self, start: Any) -> None:
+    def test_it_offers_an_endpoint_to_each_client_that_the_adapter_carries(
+        self, start: Any
+    ) -> None:
         def offered(*options: str) -> dict[str, str]:
             url = start("demo", "--port", "0", *options).url()
             ways = httpx.get(f"{url}/config.json", trust_env=False).json()["endpoints"]
-            return {one["protocol"]: one["path"] for one in ways}
+            return {one["path"]: f"{one['protocol']} {one['dialect']}" for one in ways}
 
-        every = ["websocket", "sockjs", "engineio", "eventsource"]
-        assert list(offered()) == every
-        assert list(offered("--adapter", "aiohttp")) == every
-        assert offered("--adapter", "websockets", "--backend", "trio") == {"websocket": "/ws"}
-        assert offered("--backend", "trio") == {"websocket": "/ws"}
-        assert offered("--adapter", "sockjs-tornado") == {"sockjs": "/sockjs"}
-        assert offered("--set", 'endpoints=[{"path": "/own"}]') == {"websocket": "/own"}
+        websocket = {"/ws": "websocket plain", "/primus": "websocket primus"}
+        sockjs = {"/sockjs": "sockjs plain", "/multiplex": "sockjs websocket-multiplex"}
+        engineio = {"/engine.io": "engineio plain", "/socket.io": "engineio socketio"}
+        every = {**websocket, **sockjs, **engineio, "/events": "eventsource plain"}
+        assert offered() == every
+        assert offered("--adapter", "aiohttp") == every
+        assert offered("--adapter", "websockets", "--backend", "trio") == websocket
+        assert offered("--backend", "trio") == websocket
+        assert offered("--adapter", "sockjs-tornado") == sockjs
+        assert offered("--set", 'endpoints=[{"path": "/own"}]') == {"/own": "websocket plain"}
+
+    def test_the_library_of_primus_is_built_by_node_and_kept(
+        self, start: Any, tmp_path: Path, node_program: str
+    ) -> None:
+        modules = tmp_path / "node_modules"
+        modules.mkdir()
+        for name in ("primus", "ws", "primus-emitter", "primus-multiplex"):
+            (modules / name).symlink_to(NODE_MODULES / name)
+
+        def offered(path: str) -> tuple[str, str]:
+            """The library, with programs from this folder only; and what the command said."""
+            process = start("demo", "--port", "0", env={"PATH": path, "NODE_PATH": ""})
+            url = process.url()
+            libraries = httpx.get(f"{url}/config.json", trust_env=False).json()["libraries"]
+            text = ""
+            if "primus" in libraries:
+                assert libraries["primus"]["version"].startswith("8.")
+                text = httpx.get(f"{url}/{libraries['primus']['path']}", trust_env=False).text
+            process.stop()
+            return text, process.stderr
+
+        nothing, said = offered("")
+        assert not nothing
+        assert "Primus is left out: primus.js is built by npm's primus, which needs Node.js" in said
+        library, said = offered(str(Path(node_program).parent))
+        assert 'Primus.prototype.pathname = "/primus"' in library
+        assert "Primus.$.emitter" in library
+        assert "left out" not in said
+        again, _ = offered("")
+        assert again == library
 
     def test_the_pages_take_nothing_from_elsewhere(self, start: Any) -> None:
         url = start("demo", "--port", "0").url()
-        for path in ("", "/chat", "/index.js", "/chat.js", "/link.js", "/base.css"):
+        for path in ("", "/chat", "/index.js", "/chat.js", "/live.js", "/link.js", "/base.css"):
             document = httpx.get(f"{url}{path}", trust_env=False).text
             without_namespaces = document.replace("http://www.w3.org/2000/svg", "")
             assert "http://" not in without_namespaces

@@ -147,9 +147,8 @@ async def test_a_node_server_closes_as_it_likes(server: Counting, watch: Any) ->
 @pytest.mark.parametrize("compression", [False, True])
 async def test_a_node_server_echoes_all_kinds(server: Counting, compression: bool) -> None:
     messages: list[Any] = ["grüße", "", b"", b"\x00\xff" * 1000, "again " * 50_000]
-    options = {"compression": compression}
     with anyio.fail_after(20):
-        async with connect(server.url, codec="raw", **options) as spark:
+        async with connect(server.url, codec="raw", compression=compression) as spark:
             for message in messages * 2:
                 await spark.send(message)
                 assert await spark.receive() == message

@@ -14,7 +14,7 @@ import msgspec
 from .. import __version__
 from ..config import Endpoint
 from ..errors import UnisockError
-from ..registry import installed, look_up
+from ..registry import look_up
 from ..server import Server
 
 __all__ = ["build"]
@@ -50,8 +50,6 @@ def build(server: Server) -> str:
 
 def _write(server: Server, endpoint: Endpoint, file: Path) -> None:
     """As the command does that writes it for others."""
-    if COMMAND not in installed("command"):
-        raise UnisockError("pip install unisock-primus")
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(f".{os.getpid()}")  # another demo may want it at the same time
 

@@ -276,7 +276,7 @@ async def test_text_is_checked_as_it_comes(
 
 async def test_letters_may_be_cut_by_fragments(running: Running) -> None:
     peer = await connect(running)
-    letters = ['"'.encode(), *(bytes([byte]) for byte in "κόσμε 😀".encode()), b'"']
+    letters = [b'"', *(bytes([byte]) for byte in "κόσμε 😀".encode()), b'"']
     await peer.send_raw(frame(1, letters[0], fin=False))
     for letter in letters[1:-1]:
         await peer.send_raw(frame(0, letter, fin=False) + frame(9, b"meanwhile"))

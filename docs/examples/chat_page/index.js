@@ -147,7 +147,7 @@ class Panel {
       if (error) { this.#wrong(error); return; }
       const line = this.asked.get(id), took = `answered in ${Math.max(1, Math.round(performance.now() - started))} ms`;
       this.asked.delete(id);
-      if (line) line.prepend(`${took} · `);
+      if (line) this.#write(() => line.prepend(`${took} · `));
     }, "say", ROOM, text, id);
   }
 
@@ -193,9 +193,16 @@ class Panel {
   #wrong({ message }) { this.#append(h("p", { class: "aside wrong", role: "alert" }, message)); }
 
   #append(element) {
+    this.#write(() => {
+      this.log.append(element);
+      while (this.log.children.length > LINES) this.log.firstChild.remove();
+    });
+  }
+
+  /** Change what is in the log; who was at its end stays there. */
+  #write(change) {
     const { log } = this, atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
-    log.append(element);
-    while (log.children.length > LINES) log.firstChild.remove();
+    change();
     if (atEnd) log.scrollTop = log.scrollHeight;
   }
 }
@@ -225,13 +232,14 @@ function drawRoom() {
 
 /** What to type, to be in the room with curl. */
 function drawTerminal(path) {
-  $("terminal").hidden = !path;
+  if ($("terminal").hidden === !!path) { $("terminal").hidden = !path; arrangePanels(); }
   if (!path || $("commands").firstChild) return;
   const { origin } = location;
   const say = JSON.stringify({ type: 0, data: ["say", ROOM, "hello from curl"] });
+  const step = (title, ...typed) => h("div", { class: "step" }, title, command(...typed));
   $("commands").append(
-    command(`curl -sN '${origin}${path}?name=curl&room=${ROOM}' | tee curl.txt`, "listen"),
-    command(`curl -d '${say}' "${origin}$(grep -om1 '${path}/.*' curl.txt)"`, "say"),
+    step("Come in, and listen", `curl -sN '${origin}${path}?name=curl&room=${ROOM}' | tee curl.txt`, "listen"),
+    step("Meanwhile, in a second terminal", `curl -d '${say}' "${origin}$(grep -om1 '${path}/.*' curl.txt)"`, "say"),
   );
 }
 
@@ -254,8 +262,10 @@ function command(text, name = "copy") {
 
 /** As many columns as there is room for, and rows that come out even. */
 function arrangePanels() {
-  const most = Math.max(1, Math.floor($("panels").clientWidth / 262)), rows = Math.ceil(panels.length / most);
-  $("panels").style.setProperty("--columns", Math.ceil(panels.length / rows));
+  const number = panels.length + !$("terminal").hidden;
+  const most = Math.max(1, Math.floor($("panels").clientWidth / 280)), columns = Math.ceil(number / Math.ceil(number / most));
+  const even = number % columns && columns > 2 && number % (columns - 1) === 0;
+  $("panels").style.setProperty("--columns", even ? columns - 1 : columns);
 }
 
 $("hello").onclick = () => panels.filter(panel => panel.settled).forEach(panel => panel.say(`Hello from ${panel.client.title}`));
@@ -270,5 +280,5 @@ document.addEventListener("visibilitychange", () => {
 
 const panels = [];
 (await allClients()).forEach((client, number) => panels.push(new Panel(client, number)));
-$("panels").append(...panels.map(panel => panel.element));
+$("panels").prepend(...panels.map(panel => panel.element));
 new ResizeObserver(arrangePanels).observe($("panels"));

@@ -221,9 +221,9 @@ class Emitter:
     def _answer(self, spark: Spark, event: Event, value: Any) -> Awaitable[None] | None:
         if event.id is None:
             return None
-        if type(value) is not tuple:
-            value = () if value is None else (value,)
-        return _send_ack(spark, Ack(event.id, value))
+        kind: Any = value.__class__
+        values = value if kind is tuple else () if value is None else (value,)
+        return _send_ack(spark, Ack(event.id, values))
 
     def _refuse(self, spark: Spark, event: Event, fault: Fault) -> Awaitable[None] | None:
         if event.id is None:
