@@ -19,16 +19,17 @@ pytestmark = pytest.mark.anyio
 SCRIPT = Path(__file__).with_name("one_room_clients.mjs")
 
 KINDS = {
-    "ws": "websocket",
-    "faye-websocket": "websocket",
-    "websocket": "websocket",
-    "EventSource": "eventsource",
-    "sockjs-client": "sockjs",
-    "engine.io-client": "engineio",
-    "socket.io-client": "socketio",
-    "primus": "primus",
-    "websocket-multiplex": "sockjs",
+    "ws": ("websocket", "npm `ws`, Node"),
+    "faye-websocket": ("websocket", "npm `faye-websocket`, Node"),
+    "websocket": ("websocket", "npm `websocket`, Node"),
+    "EventSource": ("eventsource", "npm `eventsource`, Node"),
+    "sockjs-client": ("sockjs", "npm `sockjs-client`, Node"),
+    "engine.io-client": ("engineio", "npm `engine.io-client` 6 (revision 4), Node"),
+    "socket.io-client": ("engineio", "npm `socket.io-client` 4, Node"),
+    "primus": ("websocket", "npm `primus` 8, Node"),
+    "websocket-multiplex": ("sockjs", "npm `websocket-multiplex`, Node"),
 }
+"""What each speaks, and what the matrix calls it."""
 COUNT = 1000
 ENDPOINTS: list[dict[str, Any]] = [
     {"path": "/ws"},
@@ -76,5 +77,5 @@ async def test_one_room_every_client(
     heard = json.loads(done.stdout)
     everything = {kind: {"count": COUNT, "inOrder": True} for kind in KINDS}
     assert heard == dict.fromkeys(KINDS, everything)
-    for kind, protocol in KINDS.items():
-        proves(protocol=protocol, client=f"npm `{kind}`, Node", host=adapter)
+    for protocol, client in KINDS.values():
+        proves(protocol=protocol, client=client, host=adapter)

@@ -252,50 +252,6 @@ async def test_a_broken_rule_is_the_servers_close() -> None:
             assert (close.code, close.origin) == (1007, Origin.LOCAL)
 
 
-BAD, CLOSE = b"\xce\xba\xff", frame(8, b"\x03\xe8")
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        [frame(1, BAD) + CLOSE],  # the close behind it is not answered in its place
-        [frame(1, BAD, fin=False)],  # nobody waits for the end of what is none
-        [frame(1, b"\xce", fin=False), frame(0, b"\xba", fin=False), frame(0, b"\xff", fin=False)],
-        [frame(1, b"\xce", fin=False) + frame(0, b"")],
-    ],
-)
-async def test_text_is_checked_as_it_comes(
-    running: Running, sent: list[bytes], caplog: pytest.LogCaptureFixture
-) -> None:
-    peer = await connect(running)
-    for piece in sent:
-        await peer.send_raw(piece)
-    assert (await peer.wait_closed()).code == 1007
-    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
-
-
-async def test_letters_may_be_cut_by_fragments(running: Running) -> None:
-    peer = await connect(running)
-    letters = [b'"', *(bytes([byte]) for byte in "κόσμε 😀".encode()), b'"']
-    await peer.send_raw(frame(1, letters[0], fin=False))
-    for letter in letters[1:-1]:
-        await peer.send_raw(frame(0, letter, fin=False) + frame(9, b"meanwhile"))
-    await peer.send_raw(frame(0, letters[-1]))
-    assert await peer.receive() == '"κόσμε 😀"'
-
-
-async def test_a_close_amid_fragments_is_a_close() -> None:
-    server = make()
-    watch = Watch(server)
-    with anyio.fail_after(20):
-        async with serving(server) as running:
-            peer = await connect(running)
-            await peer.send_raw(frame(1, b'"half', fin=False) + CLOSE)
-            assert (await peer.wait_closed()).code == 1000
-            close = await watch.end()
-            assert (close.code, close.origin) == (1000, Origin.PEER)
-
-
 async def test_uvicorn_finds_the_dead_with_the_heartbeat_of_the_settings() -> None:
     server = make(heartbeat={"interval": 0.1, "timeout": 0.1})
     watch = Watch(server)

@@ -90,6 +90,7 @@ class UvicornWebSocket(WebSocketsSansIOProtocol):
         sent = self.conn.close_sent
         if self.close_sent or sent is None:
             return
+        self.handle_events()  # what it sent before that is the application's
         self.close_sent = True
         self.wire.fault = Close(int(sent.code), printable(sent.reason))
         self.queue.put_nowait({"type": "websocket.disconnect", "code": int(sent.code)})
@@ -118,16 +119,21 @@ class _Bounded(ServerProtocol):
             # Amid the fragments of a message it is a close like any other: the library takes it for
             # an error, the public conformance suite does not.
             self.current_size = None
+        self._check_text(frame)
         super().recv_frame(frame)
-        # Text is checked as it comes, so that nobody has to wait for the end of what is none. Later
-        # might be too late: behind it there may be a close, and that would be answered already.
-        if frame.opcode is Opcode.TEXT:
+
+    def _check_text(self, frame: Frame) -> None:
+        """Text is checked as it comes, so that nobody has to wait for the end of what is none. Later
+        might be too late: a close behind it would be answered already.
+        """
+        begun = self.current_size is not None
+        if frame.opcode is Opcode.TEXT and not begun:
             if frame.fin:
                 codecs.utf_8_decode(frame.data, "strict", True)
             else:
                 self._text = codecs.getincrementaldecoder("utf-8")()
                 self._text.decode(frame.data)
-        elif frame.opcode is Opcode.CONT and self._text is not None:
+        elif frame.opcode is Opcode.CONT and begun and self._text is not None:
             self._text.decode(frame.data, frame.fin)
             if frame.fin:
                 self._text = None

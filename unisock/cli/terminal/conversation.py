@@ -191,7 +191,7 @@ class Conversation(Talk):
             except (ValueError, EncodeError) as error:
                 raise ConfigError(f"--channel: {error}", key="channel") from error
         async with task_group() as group:
-            group.start_soon(self._wait_for_end, group.cancel_scope)
+            group.start_soon(self.wait_for_end, group.cancel_scope)
             if plan.typed and plan.lines:
                 self._progress.interrupted = not await self.read_typed()
             elif plan.lines:
@@ -199,10 +199,6 @@ class Conversation(Talk):
             else:
                 await self._execute()
             group.cancel_scope.cancel()
-
-    async def _wait_for_end(self, scope: anyio.CancelScope) -> None:
-        await self.over.wait()
-        scope.cancel()
 
     # What is sent.
 

@@ -103,7 +103,7 @@ class Listening(Talk):
             self.screen.remark(f"listening on {self._where}{hint}")
             try:
                 async with task_group() as inner:
-                    inner.start_soon(self._wait_for_end, inner.cancel_scope)
+                    inner.start_soon(self.wait_for_end, inner.cancel_scope)
                     if self._plan.typed:
                         self._interrupted = not await self.read_typed()
                     else:
@@ -119,10 +119,6 @@ class Listening(Talk):
         if self._interrupted:
             return EXIT_INTERRUPTED
         return EXIT_FAILURE if self.failed else 0
-
-    async def _wait_for_end(self, scope: anyio.CancelScope) -> None:
-        await self.over.wait()
-        scope.cancel()
 
     async def _pipe(self) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 
+import anyio
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
@@ -16,6 +17,7 @@ from .looks import harmless
 
 __all__ = ["Prompt"]
 
+LEAVE_SECONDS = 2.0
 _STYLE = Style.from_dict({"bottom-toolbar": "noreverse ansibrightblack", "prompt": "ansicyan"})
 
 
@@ -38,6 +40,8 @@ class Prompt:
             style=_STYLE,
             color_depth=None if colour else ColorDepth.DEPTH_1_BIT,
         )
+        self._left = False
+        self._idle = anyio.Event()
 
     @contextmanager
     def above(self) -> Generator[None]:
@@ -54,15 +58,30 @@ class Prompt:
 
         :returns: whether it was Ctrl-D
         """
-        while True:
-            try:
-                line = await self._session.prompt_async([("class:prompt", "> ")])
-            except EOFError:
-                return True
-            except KeyboardInterrupt:
-                return False
-            if line:
-                await take(line)
+        try:
+            while not self._left:
+                try:
+                    line = await self._session.prompt_async([("class:prompt", "> ")])
+                except EOFError:
+                    return True
+                except KeyboardInterrupt:
+                    return False
+                if line:
+                    await take(line)
+            return True
+        finally:
+            self._idle.set()
+
+    async def leave(self) -> None:
+        """End `read_lines` as if by Ctrl-D. To cancel it instead would leave on the screen what the
+        terminal still answers to a question of where its cursor is.
+        """
+        self._left = True
+        app = self._session.app
+        if app.is_running and not app.is_done:
+            app.exit(exception=EOFError)
+        with anyio.move_on_after(LEAVE_SECONDS):
+            await self._idle.wait()
 
 
 def _keys() -> KeyBindings:

@@ -115,6 +115,13 @@ class Talk(ABC):
         with self._prompt.above():
             return await self._prompt.read_lines(self.take)
 
+    async def wait_for_end(self, scope: anyio.CancelScope) -> None:
+        """Cancel this when there is nothing more to talk about."""
+        await self.over.wait()
+        if self._prompt is not None:
+            await self._prompt.leave()
+        scope.cancel()
+
     def show_status(self) -> None:
         """The status has changed."""
         if self._prompt is not None:
