@@ -123,8 +123,8 @@ class _Bounded(ServerProtocol):
         super().recv_frame(frame)
 
     def _check_text(self, frame: Frame) -> None:
-        """Text is checked as it comes, so that nobody has to wait for the end of what is none. Later
-        might be too late: a close behind it would be answered already.
+        """Text is checked as it comes, so that nobody waits for the end of what is none. Later may
+        be too late: a close behind it would be answered already.
         """
         begun = self.current_size is not None
         if frame.opcode is Opcode.TEXT and not begun:
