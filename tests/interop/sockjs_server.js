@@ -23,3 +23,4 @@ serve('/only_http', { websocket: false, response_limit: 1000 });
 server.listen(0, '127.0.0.1', function () {
   console.log(server.address().port);
 });
+process.stdin.on('end', () => process.exit(0)).resume();

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from subprocess import DEVNULL
 from typing import Any
 
 import anyio
@@ -61,13 +60,16 @@ async def npm() -> AsyncGenerator[str]:
     if node is None or not (HERE / "node_modules" / "sockjs").exists():
         pytest.skip("no node, or no sockjs: run npm ci in tests/interop")
     command = [node, str(HERE / "sockjs_server.js")]
-    async with await anyio.open_process(command, stdin=DEVNULL) as process:
+    async with await anyio.open_process(command) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
         try:
             port = (await TextReceiveStream(process.stdout).receive()).strip()
             yield f"sockjs+http://127.0.0.1:{port}"
         finally:
-            process.kill()
+            with anyio.CancelScope(shield=True):
+                await process.stdin.aclose()  # it ends then
+                await process.wait()
 
 
 @asynccontextmanager
