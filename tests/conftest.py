@@ -347,7 +347,7 @@ def serving() -> Serving:
 
     @asynccontextmanager
     async def serving(server: Server) -> AsyncGenerator[MemoryAdapter]:
-        with anyio.fail_after(20):
+        with anyio.fail_after(30):
             async with anyio.create_task_group() as group:
                 await group.start(server.serve)
                 yield cast("MemoryAdapter", server.adapter)

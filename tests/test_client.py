@@ -102,7 +102,7 @@ async def test_leaving_while_it_waits_is_quick_and_counts_what_is_lost(
 ) -> None:
     client = connect("ws://h/", connector=script, reconnect=NEVER)
     seen = watch(client)
-    with anyio.fail_after(3):
+    with anyio.fail_after(30):
         async with client as spark:
             await spark.send("sent")
             script.driver.ended(CUT)
@@ -117,7 +117,7 @@ async def test_leaving_while_it_waits_is_quick_and_counts_what_is_lost(
 async def test_leaving_does_not_wait_for_an_attempt_to_connect(script: Any, watch: Any) -> None:
     client = connect("ws://h/", connector=script, reconnect=AT_ONCE)
     seen = watch(client)
-    with anyio.fail_after(3):
+    with anyio.fail_after(30):
         async with client:
             script.steps = [None]
             script.driver.ended(CUT)
@@ -129,7 +129,7 @@ async def test_cancelling_the_first_attempt_ends_it_at_once(script: Any, watch: 
     script.steps = [None]
     client = connect("ws://h/", connector=script)
     seen = watch(client)
-    with anyio.fail_after(3):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
 
             async def run() -> None:
@@ -158,7 +158,7 @@ async def test_but_does_not_wait_long_for_the_servers_answer(
 ) -> None:
     monkeypatch.setattr("unisock.client.IN_A_HURRY", 0.01)
     client = connect("ws://h/", connector=script, limits={"close_seconds": 1000})
-    with anyio.fail_after(3), anyio.CancelScope() as scope:
+    with anyio.fail_after(30), anyio.CancelScope() as scope:
         async with client:
             script.driver.shut = lambda close: None  # a server that never answers
             scope.cancel()
@@ -220,7 +220,7 @@ async def test_on_state_that_raises_goes_to_the_log(
 
 async def test_wait_for_a_state(script: Any, watch: Any) -> None:
     client = connect("ws://h/", connector=script, reconnect=NEVER)
-    with anyio.fail_after(3):
+    with anyio.fail_after(30):
         async with client as spark:
             await client.wait_for(State.OPEN)
             script.driver.ended(CUT)
@@ -403,7 +403,7 @@ async def test_a_silent_server_is_found_by_the_heartbeat(script: Any, watch: Any
         heartbeat={"interval": 0.01, "timeout": 0.01},
     )
     seen = watch(client)
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async with client as spark:
             await spark.send("are you there?")
             step = await seen.until("open", "waiting")
@@ -495,7 +495,7 @@ async def test_a_connection_that_is_gone_before_anybody_looks_is_told(script: An
     def script_end(spark: Spark) -> None:
         spark.connection.lower.ended(CUT)  # type: ignore[attr-defined]
 
-    with anyio.fail_after(3):
+    with anyio.fail_after(30):
         async with client as spark:
             with pytest.raises(ConnectionLost, match="cable"):
                 await spark.receive()

@@ -20,7 +20,7 @@ AT_ONCE = Backoff(first=0)
 
 async def called(script: Any, url: Any = "ws://h/ws", **options: Any) -> Any:
     """The last call of a client that connects with these options."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async with connect(url, connector=script, reconnect=AT_ONCE, **options):
             return script.calls[-1]
 
@@ -66,7 +66,7 @@ async def test_functions_are_asked_once_at_each_attempt(script: Any, watch: Any)
     script.steps = [OSError("down")]
     client = connect(url, token=token, connector=script, reconnect=AT_ONCE)
     seen = watch(client)
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async with client as spark:
             assert spark.endpoint.path == "/ws"
             script.driver.ended(Close(1006, origin=Origin.LOST))
@@ -100,7 +100,7 @@ async def test_unless_it_could_not_reach_something(script: Any) -> None:
 async def test_a_later_failure_ends_it_with_the_functions_error(script: Any) -> None:
     tokens = ["t"]
     client = connect("ws://h", token=lambda: tokens.pop(), connector=script, reconnect=AT_ONCE)
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async with client as spark:
             script.driver.ended(Close(1006, origin=Origin.LOST))
             with pytest.raises(ConnectionLost, match="IndexError"):

@@ -81,7 +81,7 @@ async def test_a_connection_counts_as_made_when_the_greeting_is_over(
 ) -> None:
     client = polite(script, whom="Ada")
     seen = watch(client)
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
 
             async def serve() -> None:
@@ -111,7 +111,7 @@ async def test_each_connection_is_greeted_and_what_is_sent_meanwhile_waits(
 
     client = polite(script, whom=whom)
     seen = watch(client)
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
 
             async def serve() -> None:
@@ -141,7 +141,7 @@ async def test_each_connection_is_greeted_and_what_is_sent_meanwhile_waits(
 async def test_a_refusal_is_a_typed_error(
     script: Any, answer: str | Close, error: type[Exception], says: str
 ) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
 
             async def serve() -> None:
@@ -160,7 +160,7 @@ async def test_a_refusal_is_a_typed_error(
 
 
 async def test_nobody_waits_for_ever(script: Any) -> None:
-    with anyio.fail_after(5), pytest.raises(Unreachable, match=r"timeout = 0\.05 s"):
+    with anyio.fail_after(30), pytest.raises(Unreachable, match=r"timeout = 0\.05 s"):
         async with polite(script, reconnect=Backoff(attempts=1), timeout=0.05):
             pass
     assert script.driver.aborts == 1

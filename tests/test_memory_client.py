@@ -179,7 +179,7 @@ async def test_a_restart_of_the_server_is_survived(serving: Any, watch: Any) -> 
     client = connect("ws://memory/ws", connector=MemoryConnector(adapter), reconnect=AT_ONCE)
     seen = watch(client)
     async with anyio.create_task_group() as group:
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             scope = anyio.CancelScope()
 
             async def serve(*, task_status: Any) -> None:

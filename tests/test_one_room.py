@@ -46,7 +46,7 @@ class House:
 @pytest.fixture
 async def house(anyio_backend: str) -> AsyncGenerator[House]:
     house = House()
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
             await group.start(house.server.serve)
             yield house

@@ -94,7 +94,7 @@ class Rig:
 @pytest.fixture
 async def rig(connect: Any) -> AsyncGenerator[Callable[..., Rig]]:
     async with anyio.create_task_group() as group:
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             yield lambda *args, **limits: Rig(group, connect, *args, **limits)
         group.cancel_scope.cancel()
 

@@ -34,7 +34,7 @@ async def test_drain_tells_clients_to_come_back_and_ends_serve() -> None:
     server, closed = make(), list[int]()
     server.on_close(lambda spark, close: closed.append(close.code))
     peers: list[MemoryPeer] = []
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
             await group.start(server.serve)
             memory = server.adapter
@@ -65,7 +65,7 @@ async def test_drain_lets_nobody_in() -> None:
     async def leave(spark: Spark, close: Any) -> None:
         await hold.wait()
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
             await group.start(server.serve)
             memory = server.adapter
@@ -88,7 +88,7 @@ async def test_drain_waits_for_close_handlers() -> None:
         await anyio.sleep(0.05)
         log.append("saved")
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
             await group.start(server.serve)
             memory = server.adapter
@@ -108,7 +108,7 @@ async def test_drain_waits_no_longer_than_its_deadline(style: str) -> None:
         await anyio.sleep_forever()
 
     getattr(server, style)(hang)
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
             await group.start(server.serve)
             memory = server.adapter
@@ -128,7 +128,7 @@ async def test_leaving_the_block_drains() -> None:
 
     memory = server.adapter
     assert isinstance(memory, MemoryAdapter)
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with server, anyio.create_task_group() as group:
 
             async def serve(*, task_status: TaskStatus[Listener]) -> None:
@@ -153,7 +153,7 @@ async def test_it_can_be_cancelled_at_any_time_and_leaves_nothing() -> None:
     memory = server.adapter
     assert isinstance(memory, MemoryAdapter)
     before = len(anyio.get_running_tasks())
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
             await group.start(server.serve)
             await memory.connect()
@@ -186,7 +186,7 @@ async def test_a_handlers_task_ends_before_the_plugins_stop() -> None:
 
     memory = server.adapter
     assert isinstance(memory, MemoryAdapter)
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
             await group.start(server.serve)
             await memory.connect()

@@ -30,7 +30,7 @@ ADAPTERS = [
     ("picows", "asyncio"),
     ("sockjs-tornado", "asyncio"),
 ]
-PATIENCE = 10
+PATIENCE = 40
 
 
 class Person:

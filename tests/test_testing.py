@@ -48,7 +48,7 @@ async def test_the_fixture_runs_a_server(unisock_serve, adapter: str) -> None:
 
 @pytest.mark.anyio
 async def test_the_fixture_runs_several_servers(unisock_serve) -> None:
-    with anyio.fail_after(10):  # the servers outlive this scope
+    with anyio.fail_after(30):  # the servers outlive this scope
         one = await unisock_serve(server_of_echoes())
         two = await unisock_serve(server_of_echoes(), endpoints=[{"path": "/other"}])
     await one.connect()

@@ -31,7 +31,7 @@ ADAPTERS = [
     ("picows", "asyncio"),
     ("sockjs-tornado", "asyncio"),
 ]
-PATIENCE = 20
+PATIENCE = 40
 FALSY: list[Any] = [None, 0, False, "", [], {}]
 
 

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from math import inf
 
 import anyio
 from anyio.abc import TaskGroup
@@ -18,6 +19,9 @@ from .timers import Timers
 __all__ = ["TaskRuntime", "running_backend", "task_group"]
 
 log = logging.getLogger("unisock")
+
+HELD_UP = 1.0
+"""Seconds by which timers are late when the loop itself stood still."""
 
 
 class TaskRuntime(Runtime):
@@ -73,12 +77,17 @@ class TaskRuntime(Runtime):
         while True:
             self._changed = anyio.Event()
             deadline = timers.next_deadline
-            delay = float("inf") if deadline is None else deadline - timers.now
+            delay = inf if deadline is None else deadline - timers.now
             if delay > 0:
                 with anyio.move_on_after(delay):
                     await self._changed.wait()
             else:
                 await anyio.lowlevel.checkpoint()
+            if timers.now - (timers.next_deadline or inf) > HELD_UP:
+                # A handler that blocked, or a machine that slept: what has arrived meanwhile is
+                # read before anybody is found silent.
+                log.warning("the event loop stood still for over %g seconds", HELD_UP)
+                await anyio.sleep(HELD_UP)
             timers.advance()
 
     def _wake(self) -> None:

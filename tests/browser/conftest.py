@@ -17,7 +17,7 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
 ]
-PATIENCE = 20_000  # ms; what is expected may take a reconnect with its back-off
+PATIENCE = 40_000  # ms; what is expected may take a reconnect with its back-off
 
 
 @pytest.fixture(scope="module")

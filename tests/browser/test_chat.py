@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 ADAPTERS = ["websockets", "tornado", "sockjs-tornado"]
-PATIENCE = 20_000  # ms; what is expected may take a reconnect with its back-off
+PATIENCE = 40_000  # ms; what is expected may take a reconnect with its back-off
 TYPED = "<img src=x onerror=\"document.title='broken into'\"> & <b>friends</b>"
 
 

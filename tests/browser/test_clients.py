@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 NODE_MODULES = Path(__file__).parents[1] / "interop/node_modules"
-PATIENCE = 20_000
+PATIENCE = 40_000
 SEEN_AS = {
     "websocket": "websocket",
     "socketio": "socketio/engineio/websocket",

@@ -72,7 +72,7 @@ def at(running: Any, adapter: str, path: str = "/ws") -> str:
 
 async def test_messages_keep_their_order_and_content(unisock_serve: Any, adapter: str) -> None:
     running = await unisock_serve(make_server(), adapter=adapter)
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with connect(at(running, adapter)) as spark, anyio.create_task_group() as group:
             messages: list[Any] = ["grüße", "", "x" * 300_000, [1, None, {"a": []}], *range(500)]
 
@@ -91,7 +91,7 @@ async def test_compression_is_agreed_on(unisock_serve: Any, adapter: str) -> Non
     server = make_server(options={"websockets": {"compression": True}})
     running = await unisock_serve(server, adapter=adapter)
     text = "the same again and again; " * 10_000
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with connect(at(running, adapter), compression=True) as spark:
             for _ in range(3):
                 await spark.send(text)
@@ -110,7 +110,7 @@ async def test_a_refusal_ends_it(unisock_serve: Any, adapter: str) -> None:
 
     running = await unisock_serve(server, adapter=adapter)
     url = at(running, adapter)
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         with pytest.raises(ConnectionRejected) as error:
             async with connect(url, token="wrong"):
                 pass
@@ -148,7 +148,7 @@ async def test_tokens_expire_and_are_asked_for_again(
     running = await unisock_serve(server, adapter=adapter)
     client = connect(at(running, adapter), token=token, reconnect=AT_ONCE)
     seen = watch(client)
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with client as spark:
             valid.clear()
             valid.add("t2")
@@ -174,7 +174,7 @@ async def test_the_close_of_either_side_arrives(unisock_serve: Any, adapter: str
         gone.set()
 
     running = await unisock_serve(server, adapter=adapter)
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with connect(at(running, adapter)) as spark:
             await spark.send("x")
             await spark.close(4001, "done here")
@@ -199,7 +199,7 @@ async def test_what_was_read_is_confirmed_and_what_was_not_is_reported(
     running = await unisock_serve(make_server(), adapter=adapter)
     client = connect(at(running, adapter), reconnect=AT_ONCE)
     seen = watch(client)
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with client as spark:
             confirmed = anyio.Event()
             connection: Any = client._connection
@@ -222,7 +222,7 @@ async def test_what_was_read_is_confirmed_and_what_was_not_is_reported(
 async def test_a_message_beyond_message_bytes_ends_it(unisock_serve: Any, adapter: str) -> None:
     running = await unisock_serve(make_server(), adapter=adapter)
     client = connect(at(running, adapter), limits={"message_bytes": 1000}, reconnect=AT_ONCE)
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with client as spark:
             await spark.send("x" * 998)
             assert len(await spark.receive()) == 998
@@ -257,7 +257,7 @@ async def test_events_go_both_ways(unisock_serve: Any, adapter: str) -> None:
 
     here.on("times two")(lambda spark, number: number * 2)
     running = await unisock_serve(server, adapter=adapter)
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with connect(at(running, adapter), plugins=[here]) as spark:
             assert await here.request(spark, "double", 21) == 42
 
@@ -281,7 +281,7 @@ async def test_an_answer_that_cannot_come_any_more_is_told(
     running = await unisock_serve(server, adapter=adapter)
     client = connect(at(running, adapter), plugins=[here], reconnect=AT_ONCE)
     seen = watch(client)
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with client as spark, anyio.create_task_group() as group:
             lost: list[Exception] = []
 
@@ -315,7 +315,7 @@ async def test_tls_and_client_certificates(
     trusting = ssl.create_default_context(cafile=files["client_ca"])
     known = ssl.create_default_context(cafile=files["client_ca"])
     authority.issue_cert("client@example.com").configure_cert(known)
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with connect(url, tls=known) as spark:
             await spark.send("x" * 100_000)
             assert len(await spark.receive()) == 100_000
@@ -337,7 +337,7 @@ async def test_a_server_without_tls_is_final_too(unisock_serve: Any, adapter: st
     if adapter != "websockets":
         pytest.skip("capability: tornado waits for more of what is no HTTP")
     running = await unisock_serve(make_server(), adapter=adapter)
-    with anyio.fail_after(10), pytest.raises(ssl.SSLError):
+    with anyio.fail_after(30), pytest.raises(ssl.SSLError):
         async with connect(at(running, adapter).replace("ws:", "wss:")):
             pass
 
@@ -346,7 +346,7 @@ async def test_a_unix_socket(unisock_serve: Any, adapter: str, tmp_path: Path) -
     path = str(tmp_path / "app.sock")
     await unisock_serve(make_server(), adapter=adapter, listen={"unix": path})
     below = "/websocket" if adapter == "sockjs-tornado" else ""
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with connect(f"ws+unix:{path}:/ws{below}?x=1") as spark:
             await spark.send("hello")
             assert await spark.receive() == "hello"

@@ -128,7 +128,7 @@ async def test_what_is_queued_arrives_in_order_and_what_is_lost_is_reported(
 
 @pytest.mark.parametrize("server", ["ws"], indirect=True)
 async def test_a_node_server_closes_as_it_likes(server: Counting, watch: Any) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         client = connect(f"{server.url}?close=4500", reconnect=Backoff(first=0))
         with pytest.raises(ConnectionRejected, match="4500 as you asked"):
             async with client as spark:
@@ -147,7 +147,7 @@ async def test_a_node_server_closes_as_it_likes(server: Counting, watch: Any) ->
 @pytest.mark.parametrize("compression", [False, True])
 async def test_a_node_server_echoes_all_kinds(server: Counting, compression: bool) -> None:
     messages: list[Any] = ["grüße", "", b"", b"\x00\xff" * 1000, "again " * 50_000]
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with connect(server.url, codec="raw", compression=compression) as spark:
             for message in messages * 2:
                 await spark.send(message)

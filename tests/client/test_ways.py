@@ -60,7 +60,7 @@ async def serve_echo(unisock_serve: Any, **settings: Any) -> Any:
 
 async def speaks(url: str, **options: Any) -> Spark:
     """Connect, and be answered."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with connect(url, **options) as spark:
             await spark.send("x" * 100_000)
             assert len(await spark.receive()) == 100_000
@@ -350,7 +350,7 @@ async def test_a_refusal_is_one_whatever_its_body(
     monkeypatch.setattr("unisock_websockets.responses.BODY_SECONDS", 0.05)
     handle, _ = redirecting(answer)
     async with listening(handle) as port:
-        with anyio.fail_after(10), pytest.raises(ConnectionRejected) as error:
+        with anyio.fail_after(30), pytest.raises(ConnectionRejected) as error:
             async with connect(f"ws://127.0.0.1:{port}/"):
                 pass
     assert error.value.status == 401
@@ -384,6 +384,6 @@ async def test_a_server_that_knows_no_such_client_says_so_for_good(
     async def handle(stream: ByteStream) -> None: ...
 
     async with listening(handle, context) as port:
-        with anyio.fail_after(10), pytest.raises((ssl.SSLError, Unreachable)):
+        with anyio.fail_after(30), pytest.raises((ssl.SSLError, Unreachable)):
             async with connect(f"wss://127.0.0.1:{port}/", tls=trust, reconnect=False):
                 pass

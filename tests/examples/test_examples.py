@@ -15,7 +15,7 @@ EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 BACKENDS = [("websockets", "asyncio"), ("websockets", "trio"), ("tornado", "asyncio")]
 # On sockjs-tornado, a plain WebSocket client uses the endpoint for raw WebSockets below it.
 EVERYWHERE = [*[(*one, "") for one in BACKENDS], ("sockjs-tornado", "asyncio", "/websocket")]
-PATIENCE = 10
+PATIENCE = 40
 SERVED = [path.name for path in sorted(EXAMPLES.glob("*.py")) if "server.run()" in path.read_text()]
 """Those that are a server of their own, not a guest of another."""
 

@@ -20,7 +20,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from .node import HERE, Node
 
-PATIENCE = 10
+PATIENCE = 40
 
 CONFIGURATION = """
 {user}

@@ -103,7 +103,7 @@ class Application:
 
     async def end(self) -> Close:
         """How the first visit to the echo ended."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(30):
             await self._ended.wait()
         return self.ends[0]
 

@@ -39,7 +39,7 @@ async def npm(**options: Any) -> AsyncGenerator[str]:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            with anyio.fail_after(20):
+            with anyio.fail_after(30):
                 port = int(await TextReceiveStream(process.stdout).receive())
             yield f"engineio+http://127.0.0.1:{port}/engine.io"
         finally:

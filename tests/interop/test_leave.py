@@ -89,7 +89,7 @@ async def test_nobody_is_left_of_primus() -> None:
     namespace = at_the_end(PRIMUS)
     async with serving(namespace["server"]) as running:
         peers = [await running.connect(path, kind="websocket") for path in ("/primus", "/ws")]
-        with anyio.fail_after(20):
+        with anyio.fail_after(30):
             await peers[0].send('{"type": 0, "data": ["say", "one"]}')
             for peer in peers:
                 assert json.loads(await peer.receive())["data"] == ["said", "one"]
@@ -107,7 +107,7 @@ async def test_nobody_is_left_of_sockjs() -> None:
     async with serving(namespace["server"]) as running:
         old = await running.connect("/chat/websocket", kind="websocket")
         new = await running.connect("/ws", kind="websocket")
-        with anyio.fail_after(20):
+        with anyio.fail_after(30):
             await old.send("one")
             assert await old.receive() == "one"
             assert json.loads(await new.receive())["data"] == ["said", "one"]

@@ -87,7 +87,7 @@ async def falls_back(program: str, library: str, url: str, *more: str) -> str:
     return transport
 
 
-async def ours(url: str, timeout: float = 10.0) -> str:
+async def ours(url: str, timeout: float = 30.0) -> str:
     """The transport of our client. What it says comes back."""
     with anyio.fail_after(PATIENCE):
         async with connect(url, codec="text", timeout=timeout, reconnect=False) as spark:

@@ -245,7 +245,7 @@ async def test_python_socketio(unisock_serve: Any, proves: Any, transports: list
         return "Ada", what
 
     client.on("disconnect", lambda reason: ended.set(), namespace="/")
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         await client.connect(
             running.http_url, namespaces=["/", "/chat"], transports=transports, auth={"a": 1}
         )

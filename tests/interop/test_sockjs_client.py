@@ -126,7 +126,7 @@ class Application:
 
     async def end(self) -> Close:
         """How the first visit to the echo ended."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(30):
             await self._ended.wait()
         return self.ends[0]
 
@@ -140,7 +140,7 @@ class Application:
         async with anyio.create_task_group() as group:
             group.start_soon(listen)
             group.start_soon(listen)
-            with anyio.fail_after(20):
+            with anyio.fail_after(30):
                 while len(self._listeners) < 2:  # noqa: ASYNC110 - a hub has no event
                     await anyio.sleep(0.01)
             await self._listeners.send("news")

@@ -68,7 +68,7 @@ class PluginSuite:
     pytestmark = pytest.mark.anyio
 
     plugin: ClassVar[type[Any]]
-    patience: ClassVar[float] = 20.0
+    patience: ClassVar[float] = 40.0
 
     async def use(self, plugin: Any, spark: Spark) -> None:
         """Have the plugin keep something for this spark. Override it; otherwise less is tested."""

@@ -43,7 +43,7 @@ def make(compression: bool) -> Server:
 
 @pytest.fixture
 async def running() -> AsyncGenerator[Running]:
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(make(True)) as running:
             yield running
 

@@ -51,7 +51,7 @@ def make(**settings: Any) -> Server:
 async def running() -> AsyncGenerator[Running]:
     server = make()
     server.asset("/page", "a page")
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server) as running:
             yield running
 
@@ -117,7 +117,7 @@ async def test_a_body_that_nobody_asks_for_is_not_waited_for(running: Running) -
 async def test_who_sends_a_large_body_to_nobody_sees_the_answer(framing: bytes) -> None:
     """To close with bytes unread would reset the connection, and the answer with it."""
     server = make(limits={"handshake_seconds": 1})
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server) as running, await running.place.dial() as stream:
             await stream.send(b"POST /ws HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n")
             if b"chunked" in framing:
@@ -132,7 +132,7 @@ async def test_who_sends_a_large_body_to_nobody_sees_the_answer(framing: bytes) 
 
 async def test_who_never_ends_its_body_is_cut_after_the_answer() -> None:
     server = make(limits={"handshake_seconds": 0.2})
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server) as running, await running.place.dial() as stream:
             files = open_files()
             await stream.send(b"POST /ws HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhi")
@@ -194,7 +194,7 @@ async def test_a_refusal_with_a_header_that_http_does_not_allow_is_500() -> None
     def refuse(handshake: Handshake) -> None:
         raise HandshakeRejected("no", headers=(("X-Why", "line\r\nfeed: yes"),))
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server) as running, await running.place.dial() as stream:
             await stream.send(request())
             answer = await head(stream)
@@ -207,7 +207,7 @@ async def test_a_refusal_with_a_header_that_http_does_not_allow_is_500() -> None
 async def test_who_does_not_finish_the_handshake_is_cut(tls: bool, said: bytes) -> None:
     server = make(limits={"handshake_seconds": 0.2})
     certificates = Certificates()
-    with anyio.fail_after(20), tempfile.TemporaryDirectory() as folder:
+    with anyio.fail_after(30), tempfile.TemporaryDirectory() as folder:
         listen = {"tls": certificates.write(Path(folder))} if tls else {}
         async with serving(server, listen=listen, trust=certificates.client) as running:
             host, port = running.addresses[0]
@@ -220,7 +220,7 @@ async def test_who_does_not_finish_the_handshake_is_cut(tls: bool, said: bytes) 
 async def test_who_does_not_read_the_answer_is_cut() -> None:
     server = make(limits={"handshake_seconds": 0.2})
     server.asset("/large", b"x" * 30_000_000, "application/octet-stream")
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server) as running, await running.place.dial() as stream:
             await stream.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
             data = await stream.receive()
@@ -239,7 +239,7 @@ async def test_a_cancelled_server_leaves_nothing_behind() -> None:
             asked.set()
             await anyio.sleep_forever()
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         before = len(asyncio.all_tasks())
         async with serving(server) as running:
             place = running.place

@@ -104,7 +104,7 @@ async def listening(application: web.Application) -> AsyncGenerator[Place]:
 async def test_its_paths_are_its_own_and_all_others_the_applications() -> None:
     server, application = make(), web.Application()
     mount(server, application)
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with task_group() as group, listening(application) as place:
             for path in ("/", "/live", "/live/ws/below", "/raw2", "/anything"):
                 assert (await place.request(path)).text == f"page {path[1:]}"
@@ -125,7 +125,7 @@ async def test_it_ends_with_the_application_which_waits_for_nobody() -> None:
     closed: list[Close] = []
     server.on_close(lambda spark, close: closed.append(close))
     mount(server, application)
-    with anyio.fail_after(10):  # aiohttp waits for a minute for requests that are under way
+    with anyio.fail_after(30):  # aiohttp waits for a minute for requests that are under way
         async with task_group() as group:
             async with listening(application) as place:
                 peers = [await WebSocketPeer.connect(place, "/raw", group=group) for _ in range(3)]
@@ -146,7 +146,7 @@ async def test_it_ends_with_the_application_which_waits_for_nobody() -> None:
 async def test_a_client_that_leaves_is_noticed_though_aiohttp_does_not_tell() -> None:
     server, application = make(), web.Application()
     mount(server, application)
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with listening(application) as place:
             for path, told in (("stream", ["gone"]), ("wait", ["waiting", "cancelled"])):
                 Ticker.told.clear()
@@ -173,7 +173,7 @@ async def test_middlewares_and_handler_cancellation_are_the_applications_affair(
     server, application = make(), web.Application(middlewares=[look])
     mount(server, application)
     runner = web.AppRunner(application, handler_cancellation=True)
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with task_group() as group:
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -191,7 +191,7 @@ async def test_below_the_prefix_of_another_application() -> None:
     server, application, inner = make(), web.Application(), web.Application()
     mount(server, inner)
     application.add_subapp("/live", inner)
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with task_group() as group, listening(application) as place:
             assert (await place.request("/live/client.js")).text == "// a script"
             peer = await WebSocketPeer.connect(place, "/live/ws", group=group)
@@ -204,7 +204,7 @@ async def test_the_core_decides_about_origins() -> None:
     server, application = make(), web.Application()
     mount(server, application)
     evil = [("Origin", "http://evil.example"), ("Sec-Fetch-Site", "same-origin")]
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with task_group() as group, listening(application) as place:
             with pytest.raises(Refused) as refused:
                 await WebSocketPeer.connect(place, "/raw", group=group, headers=evil)
@@ -213,7 +213,7 @@ async def test_the_core_decides_about_origins() -> None:
 
 async def test_leaving_the_server_closes_its_connections_and_the_application_lives_on() -> None:
     server, application = make(), web.Application()
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with task_group() as group:
             async with server:
                 application.add_routes(routes(server))
@@ -243,7 +243,7 @@ async def test_a_client_that_is_still_asked_about_does_not_hold_up_the_end() -> 
             await WebSocketPeer.connect(place, "/raw", group=group)
 
     mount(server, application)
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async with task_group() as group, listening(application) as place:
             group.start_soon(knock, place)
             await asked.wait()
@@ -272,6 +272,6 @@ async def test_an_application_may_be_started_and_ended_by_different_tasks() -> N
     server, application = make(), web.Application()
     mount(server, application)
     runner = web.AppRunner(application)
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         await asyncio.create_task(runner.setup())
         await asyncio.create_task(runner.cleanup())

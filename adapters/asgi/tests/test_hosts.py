@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-PATIENCE = 20
+PATIENCE = 40
 HERE = Path(__file__).parent
 
 

@@ -47,7 +47,7 @@ class Host:
 @asynccontextmanager
 async def hosted(application: Any) -> AsyncGenerator[Host]:
     host = Host(application)
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
             group.start_soon(host.run)
             yield host

@@ -69,7 +69,7 @@ async def listening(application: Any) -> AsyncGenerator[Place]:
     """Uvicorn, as anybody starts it, with the lifespan."""
     config = uvicorn.Config(application, port=0, log_config=None, access_log=False)
     server = _Uvicorn(config)
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with task_group() as group:
             group.start_soon(server.serve)
             await server.listens.wait()

@@ -49,7 +49,7 @@ def make(**settings: Any) -> Server:
 async def running() -> AsyncGenerator[Running]:
     server = make()
     server.asset("/page", "a page")
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server) as running:
             yield running
 
@@ -114,7 +114,7 @@ async def _go_on(stream: ByteStream, head: bytes) -> None:
 async def test_who_does_not_finish_the_handshake_is_cut(tls: bool, said: bytes) -> None:
     server = make(limits={"handshake_seconds": 0.2})
     certificates = Certificates()
-    with anyio.fail_after(20), tempfile.TemporaryDirectory() as folder:
+    with anyio.fail_after(30), tempfile.TemporaryDirectory() as folder:
         listen = {"tls": certificates.write(Path(folder))} if tls else {}
         async with serving(server, listen=listen, trust=certificates.client) as running:
             host, port = running.addresses[0]
@@ -126,7 +126,7 @@ async def test_who_does_not_finish_the_handshake_is_cut(tls: bool, said: bytes) 
 
 async def test_the_second_request_has_the_same_time_for_its_head() -> None:
     server = make(limits={"handshake_seconds": 0.2})
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server) as running, await running.place.dial() as stream:
             await stream.send(b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n")
             assert b" 426 " in await head(stream)
@@ -154,7 +154,7 @@ async def test_what_comes_with_the_handshake_is_not_lost() -> None:
         for _ in range(20):  # so that more arrives meanwhile
             await anyio.lowlevel.checkpoint()
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server) as running, await running.place.dial() as stream:
             await stream.send(request() + frame(9, b"early") + frame(1, b'"a"'))
             await stream.send(frame(1, b'"b"'))
@@ -193,7 +193,7 @@ async def test_a_refusal_with_a_header_that_http_does_not_allow_is_500() -> None
     def refuse(handshake: Handshake) -> None:
         raise HandshakeRejected("no", headers=(("X-Why", "line\r\nfeed: yes"),))
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server) as running, await running.place.dial() as stream:
             await stream.send(request())
             answer = await head(stream)
@@ -212,7 +212,7 @@ async def test_fragments_are_counted_for_each_endpoint() -> None:
         endpoints=[{"path": "/ws"}, {"path": "/few", "codec": "raw", "limits": {"fragments": 3}}]
     )
     watch = Watch(server)
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server) as running:
             few, many = await connect(running, "/few"), await connect(running)
             await few.send_fragments(["a", "", "b"])
@@ -229,7 +229,7 @@ async def test_fragments_are_counted_for_each_endpoint() -> None:
 @pytest.mark.parametrize("size", [10, 11, 135, 136, 5000])
 async def test_the_limit_of_a_message_is_named_and_is_the_endpoints(size: int) -> None:
     server = make(endpoints=[{"path": "/ws", "codec": "raw", "limits": {"message_bytes": 10}}])
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server) as running:
             peer = await connect(running)
             await peer.send("x" * size)
@@ -243,7 +243,7 @@ async def test_the_limit_of_a_message_is_named_and_is_the_endpoints(size: int) -
 async def test_a_broken_rule_is_the_servers_close() -> None:
     server = make()
     watch = Watch(server)
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server) as running:
             peer = await connect(running)
             await peer.send_raw(frame(1, b"\xff"))
@@ -255,7 +255,7 @@ async def test_a_broken_rule_is_the_servers_close() -> None:
 async def test_uvicorn_finds_the_dead_with_the_heartbeat_of_the_settings() -> None:
     server = make(heartbeat={"interval": 0.1, "timeout": 0.1})
     watch = Watch(server)
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server) as running:
             dead, alive = await connect(running), await connect(running)
             dead.play_dead()
@@ -269,7 +269,7 @@ async def test_one_endpoint_without_heartbeats_turns_them_off() -> None:
         heartbeat={"interval": 0.05, "timeout": 0.05},
         endpoints=[{"path": "/ws"}, {"path": "/quiet", "heartbeat": {"interval": 0}}],
     )
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server) as running:
             quiet = await connect(running, "/quiet")
             quiet.play_dead()
@@ -302,7 +302,7 @@ async def test_a_cancelled_server_leaves_nothing_behind() -> None:
             asked.set()
             await anyio.sleep_forever()
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         before = len(asyncio.all_tasks())
         async with serving(server) as running:
             place = running.place

@@ -56,7 +56,7 @@ def watch(server: Server) -> Watch:
 
 @pytest.fixture
 async def peer(server: Server, watch: Watch) -> AsyncGenerator[WebSocketPeer]:
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server) as running:
             peer = await running.connect("/ws", kind="websocket")
             assert isinstance(peer, WebSocketPeer)

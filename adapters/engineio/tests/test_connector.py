@@ -107,7 +107,7 @@ async def upgraded(spark: Any) -> None:
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: "+".join(way))
 async def test_messages_go_both_ways_in_order(way: list[str]) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with place() as there:
             async with there.connect(way) as spark:
                 await exchange(spark)
@@ -137,7 +137,7 @@ async def test_an_upgrade_in_the_midst_of_it_all() -> None:
 
 
 async def test_without_a_websocket_it_polls_on() -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with place() as there:
             there.websocket = NoWebSocket()
             async with there.connect(WAYS[2]) as spark:
@@ -146,7 +146,7 @@ async def test_without_a_websocket_it_polls_on() -> None:
 
 
 async def test_posts_are_no_larger_than_the_server_takes() -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with place(max_payload=100) as there, there.connect() as spark:
             for number in range(40):
                 await spark.send(f"message {number}")
@@ -160,7 +160,7 @@ async def test_posts_are_no_larger_than_the_server_takes() -> None:
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: "+".join(way))
 async def test_the_server_closes(way: list[str]) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with place() as there, there.connect(way) as spark:
             if len(way) == 2:
                 await upgraded(there.sparks[0])
@@ -180,7 +180,7 @@ async def test_who_is_turned_away(way: list[str]) -> None:
 
 
 async def test_a_broken_line_is_noticed() -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with place() as there, there.connect() as spark:
             there.http.broken = True
             await spark.send("hello")
@@ -190,7 +190,7 @@ async def test_a_broken_line_is_noticed() -> None:
 
 
 async def test_heartbeats_are_answered() -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with (
             place(ping_interval=50, ping_timeout=5000) as there,
             there.connect() as polling,
@@ -203,7 +203,7 @@ async def test_heartbeats_are_answered() -> None:
 
 
 async def test_a_server_that_says_nothing_is_gone() -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with (
             place(ping_interval=100_000, ping_timeout=20) as there,
             there.connect(WAYS[1]) as spark,

@@ -163,7 +163,7 @@ async def test_what_was_posted_comes_before_what_the_websocket_brings(serve: Any
         await anyio.wait_all_tasks_blocked()
         assert not sent.is_set()
         connection.release()
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await sent.wait()
         assert rig.seen == ["one", "two", "three"]
 
@@ -224,5 +224,5 @@ async def test_drain_waits_for_the_websocket_after_an_upgrade(serve: Any) -> Non
         await anyio.wait_all_tasks_blocked()
         assert not drained.is_set()
         await peer.receive()
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await drained.wait()

@@ -19,7 +19,7 @@ from unisock_eventsource.parser import EventParser
 
 pytestmark = pytest.mark.anyio
 
-PATIENCE = 20
+PATIENCE = 40
 
 
 def make(*, codec: str = "json", options: Any = None, **settings: Any) -> Server:

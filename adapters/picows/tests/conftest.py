@@ -62,7 +62,7 @@ class Kit:
     @staticmethod
     @asynccontextmanager
     async def serving(server: Server, **more: Any) -> AsyncGenerator[Running]:
-        with anyio.fail_after(20):
+        with anyio.fail_after(30):
             async with running.serving(server, **more) as live:
                 yield live
 

@@ -132,7 +132,7 @@ async def test_a_client_that_does_not_come_back_is_lost(
     close = await watch.end()
     assert (close.code, close.origin) == (1006, Origin.LOST)
     assert running.gateway.dropped == 1
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         while (received := await client.ask()) is not None:
             if await received.packet() == "o":  # the id is free again
                 break
@@ -291,7 +291,7 @@ async def test_a_poll_takes_all_that_waits(
     client = session(await serve(server, **OPENED), transport)
     await client.open()
     spark = await watch.spark()
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         for number in range(10):
             await spark.send(str(number))
     assert await (await client.ask()).packets() == [
@@ -319,6 +319,6 @@ async def test_a_session_may_change_its_transport(
 async def _attached(running: Any) -> None:
     """Wait until a poll waits for the session's next packet."""
     live: Callable[[], list[Any]] = lambda: running.gateway.connections  # noqa: E731
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         while not live() or live()[0]._link.handler is None:  # noqa: ASYNC110 - there is no event
             await anyio.sleep(0.005)

@@ -159,7 +159,7 @@ async def running(
         server.on_message(answer)
     if prepare is not None:
         prepare(server)
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server) as served:
             yield served, watch
 

@@ -59,7 +59,7 @@ offer("protocol", Scripted.name, Scripted)
 async def running() -> AsyncGenerator[Running]:
     endpoint = {"path": "/x", "protocol": Scripted.name, "codec": "raw"}
     server = Server(adapter="tornado", folder=None, endpoints=[endpoint])
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server) as running:
             yield running
 
@@ -151,7 +151,7 @@ async def test_who_leaves_while_it_is_being_asked_about_is_asked_about_no_more()
         b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async with serving(server) as running:
             stream = await running.place.dial()
             await stream.send(upgrade)

@@ -67,7 +67,7 @@ async def listening(application: tornado.web.Application) -> AsyncGenerator[Plac
 
 async def test_its_paths_are_its_own_and_all_others_the_applications() -> None:
     server = make()
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with task_group() as group, server:
             application = tornado.web.Application([*routes(server), (r"/(.*)", Page)])
             async with listening(application) as place:
@@ -88,7 +88,7 @@ async def test_its_paths_are_its_own_and_all_others_the_applications() -> None:
 async def test_the_core_decides_about_origins() -> None:
     server = make()
     evil = [("Origin", "http://evil.example"), ("Sec-Fetch-Site", "same-origin")]
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with (
             task_group() as group,
             server,
@@ -103,7 +103,7 @@ async def test_leaving_the_server_closes_its_connections_and_the_application_liv
     server = make()
     closed: list[Close] = []
     server.on_close(lambda spark, close: closed.append(close))
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         application = tornado.web.Application()
         async with task_group() as group, listening(application) as place:
             async with server:
@@ -133,7 +133,7 @@ async def test_a_client_that_is_still_asked_about_does_not_hold_up_the_end() -> 
         with pytest.raises(Refused):
             await WebSocketPeer.connect(place, "/raw", group=group)
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async with task_group() as group:
             async with server:
                 application = tornado.web.Application(routes(server))

@@ -95,7 +95,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             heard: list[Any] = []
             client = connect("ws://h/", reconnect=False, codec="raw", proxy=False, **options)
             try:
-                with anyio.fail_after(10):
+                with anyio.fail_after(30):
                     async with client as spark:
                         while True:
                             heard.append(await spark.receive())

@@ -24,7 +24,7 @@ class Heard:
         news.set()
 
     async def wait_for(self, *frames: ControlFrame) -> None:
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while not set(frames) <= set(self.frames):
                 await self._news.wait()
 
@@ -79,6 +79,6 @@ async def test_a_client_learns_how_its_server_closed(unisock_serve: Any) -> None
     running = await unisock_serve(server, adapter="websockets")
     async with connect(running.url + "/ws") as spark:
         await spark.send("bye?")
-        with anyio.fail_after(10), pytest.raises(ClosedByPeer) as closed:
+        with anyio.fail_after(30), pytest.raises(ClosedByPeer) as closed:
             await spark.receive()
     assert (closed.value.code, closed.value.reason) == (1000, "so long")

@@ -38,7 +38,7 @@ def make_server(**settings: Any) -> Server:
 @contextlib.asynccontextmanager
 async def running(server: Server, **settings: Any) -> AsyncGenerator[Running]:
     """The server, for some seconds at most."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         async with serving(server, **settings) as run:
             yield run
 
@@ -217,7 +217,7 @@ async def test_a_server_that_is_cancelled_cuts_everyone(
             deciding.set()
             await anyio.sleep_forever()
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         before = tasks(anyio_backend_name)
         async with task_group() as clients, anyio.create_task_group() as group:
             settings = {"backend": anyio_backend_name, "listen": {"port": 0}}

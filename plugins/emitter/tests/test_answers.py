@@ -38,7 +38,7 @@ async def make_house(anyio_backend: str) -> Any:
             await group.start(house.server.serve)
             return house
 
-        with anyio.fail_after(20):
+        with anyio.fail_after(30):
             yield make_house
         group.cancel_scope.cancel()
 

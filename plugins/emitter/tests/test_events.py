@@ -56,7 +56,7 @@ async def open_house(anyio_backend: str) -> AsyncIterator[OpenHouse]:
             await group.start(house.server.serve)
             return await house.adapter.connect()
 
-        with anyio.fail_after(20):
+        with anyio.fail_after(30):
             yield open_house
         group.cancel_scope.cancel()
 

@@ -104,7 +104,7 @@ def test_nothing_that_is_said_gets_out_of_hand(
         return message
 
     async def talk() -> None:
-        with anyio.fail_after(20):
+        with anyio.fail_after(30):
             async with anyio.create_task_group() as group:
                 await group.start(house.server.serve)
                 if client:

@@ -28,7 +28,7 @@ class Client:
         self.peer = peer
 
     async def hears(self):
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             return json.loads(await self.peer.receive())
 
 

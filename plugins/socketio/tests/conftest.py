@@ -20,7 +20,7 @@ from unisock_emitter import Emitter
 from unisock_multiplex import Multiplex
 from unisock_rooms import Rooms
 
-PATIENCE = 20
+PATIENCE = 40
 
 
 class House:

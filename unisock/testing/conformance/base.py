@@ -42,7 +42,7 @@ class AdapterTests:
     endpoint: ClassVar[Mapping[str, Any]] = {}
     peer: ClassVar[str | None] = None
     backends: ClassVar[Sequence[str] | None] = None
-    patience: ClassVar[float] = 20.0
+    patience: ClassVar[float] = 40.0
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)

@@ -83,7 +83,7 @@ class ProtocolTests:
     many: ClassVar[int] = 1000
     host_options: ClassVar[Mapping[str, Any]] = {}
     backends: ClassVar[Sequence[Any] | None] = None
-    patience: ClassVar[float] = 20.0
+    patience: ClassVar[float] = 40.0
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
