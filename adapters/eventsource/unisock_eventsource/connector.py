@@ -125,6 +125,11 @@ class _PostFraming(Framing):
     def __init__(self) -> None:
         self.address = ""
 
+    def post_to(self, address: str) -> None:
+        """Where the server wants messages: a path of its own, and nobody else's address."""
+        if address.startswith("/"):
+            self.address = address
+
     def frame(self, message: Message) -> Message:
         if isinstance(message, bytes):
             raise EncodeError("server-sent events are text: send str, or use the json codec")
@@ -160,6 +165,7 @@ class _SseConnection(BufferedConnection):
         remember: Any,
     ) -> None:
         self._framing = _PostFraming()
+        self._framing.post_to(response.links.get("post", {}).get("url", ""))
         super().__init__(gate, handshake, self._framing)
         self._client = client
         self._response = response
@@ -209,7 +215,7 @@ class _SseConnection(BufferedConnection):
     def _take(self, event: ServerSent) -> None:
         self._remember(event.id)
         if event.name == "post":
-            self._framing.address = event.data
+            self._framing.post_to(event.data)
             return
         told = _facts(event.data) if event.name == "close" else {}
         code = told.get("code")

@@ -86,10 +86,13 @@ class EventsourceProtocol(Protocol):
 
     def _listen(self, handshake: Handshake) -> Response:
         opening = f"retry: {self._options.retry}\n\n".encode()
+        headers = [*_HEADERS, *self._cors(handshake)]
         key = secrets.token_urlsafe(16)
         if self._options.post:
             address = f"{self.gate.endpoint.path.rstrip('/')}/{key}"
             opening += event(address, "post")
+            # A page sees events, and no headers. Who sees headers may post before the first event.
+            headers.append(("Link", f'<{address}>; rel="post"'))
 
         def forget(stream: EventStream) -> None:
             self._open.pop(key, None)
@@ -101,7 +104,7 @@ class EventsourceProtocol(Protocol):
         def start(body: Body) -> Reader:
             return stream.begin(body, opening)
 
-        return Streamed(200, (*_HEADERS, *self._cors(handshake)), start)
+        return Streamed(200, headers, start)
 
     # The way back.
 
