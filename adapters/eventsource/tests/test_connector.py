@@ -48,10 +48,12 @@ async def source(
 
 async def test_messages_may_be_sent_before_the_first_event() -> None:
     with anyio.fail_after(30):
-        async with source('Link: </events/key>; rel="post"') as (url, posted):
-            async with connect(url, reconnect=False, codec="text") as spark:
-                await spark.send("{}")
-                request = await posted.receive()
+        async with (
+            source('Link: </events/key>; rel="post"') as (url, posted),
+            connect(url, reconnect=False, codec="text") as spark,
+        ):
+            await spark.send("{}")
+            request = await posted.receive()
     assert request.startswith(b"POST /events/key HTTP/1.1\r\n")
 
 
@@ -59,8 +61,10 @@ async def test_messages_may_be_sent_before_the_first_event() -> None:
 async def test_messages_go_to_nobody_else(address: str) -> None:
     told = f"event: post\ndata: {address}\n\ndata: now\n\n"
     with anyio.fail_after(30):
-        async with source(f'Link: <{address}>; rel="post"', events=f"\r\n{told}") as (url, _):
-            async with connect(url, reconnect=False, codec="text") as spark:
-                assert await spark.receive() == "now"
-                with pytest.raises(EncodeError, match="takes no messages"):
-                    await spark.send("{}")
+        async with (
+            source(f'Link: <{address}>; rel="post"', events=f"\r\n{told}") as (url, _),
+            connect(url, reconnect=False, codec="text") as spark,
+        ):
+            assert await spark.receive() == "now"
+            with pytest.raises(EncodeError, match="takes no messages"):
+                await spark.send("{}")
