@@ -28,7 +28,7 @@ class Tasks(Runtime):
 async def run(build: Callable[[Lane], None], **options: Any) -> Tasks:
     tasks = Tasks()
     async with anyio.create_task_group() as tasks.group:
-        build(Lane(tasks, options.pop("failed", lambda error: None), **options))
+        build(Lane(tasks.spawn, options.pop("failed", lambda error: None), **options))
     return tasks
 
 
@@ -89,17 +89,30 @@ async def test_an_exception_is_told_and_the_lane_goes_on() -> None:
     assert log == [ValueError, KeyError, "after"]
 
 
+async def test_it_is_told_when_few_steps_are_left() -> None:
+    left: list[int] = []
+    lanes: list[Lane] = []
+
+    def build(lane: Lane) -> None:
+        lanes.append(lane)
+        for _ in range(5):
+            lane.add(lambda: None)
+
+    await run(build, idle=lambda: left.append(len(lanes[0])), low=2)
+    assert left == [2, 0]
+
+
 async def test_idle_lanes_own_no_task_and_wake_again() -> None:
     idle: list[int] = []
     lanes: list[Lane] = []
     tasks = Tasks()
     async with anyio.create_task_group() as tasks.group:
-        lane = Lane(tasks, lambda error: None, lambda: idle.append(len(lanes[0])))
+        lane = Lane(tasks.spawn, lambda error: None, lambda: idle.append(len(lanes[0])))
         lanes.append(lane)
         lane.add(idle.append, -1)
         lane.add(idle.append, -2)
         await anyio.wait_all_tasks_blocked()
         assert not lane.running
         lane.add(idle.append, -3)
-    assert idle == [-1, 1, -2, 0, -3, 0]
+    assert idle == [-1, -2, 0, -3, 0]
     assert tasks.spawned == 2

@@ -284,7 +284,7 @@ class Client(SparkHandlers):
             await over.wait()
             await gate.sparks.wait_empty()
             told = anyio.Event()
-            self._steps.add(lambda _: told.set())
+            self._steps.add(told.set)
             await told.wait()
 
     # Connecting.
@@ -338,7 +338,7 @@ class Client(SparkHandlers):
                     self._steps.add(awaited, result)
 
     def _lane(self) -> Lane:
-        return Lane(self._runtime, _log_on_state)
+        return Lane(self._runtime.spawn, _log_on_state)
 
     def _wake(self) -> None:
         changed, self._changed = self._changed, anyio.Event()

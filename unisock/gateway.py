@@ -7,7 +7,7 @@ import logging
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Awaitable, Generator, Mapping
+from collections.abc import Awaitable, Generator, Mapping, Sequence
 from copy import copy
 from ipaddress import ip_network
 from typing import Any
@@ -89,18 +89,15 @@ class EndpointGate(Gate, SparkStage):
         self.origins = frozenset(origin.lower() for origin in origins)
 
     async def admit(self, handshake: Handshake) -> None:
-        try:
-            self._gateway.check_room(handshake)
-            self._check_origin(handshake)
-            offers = handshake.subprotocols
-            handshake.subprotocol = next(
-                (name for name in self.endpoint.subprotocols if name in offers), ""
-            )
-            if self._authorize is not None and not self._dialect.asks_later:
-                await self._ask_application(self._authorize, handshake)
-        except HandshakeRejected as rejection:
-            self._gateway.refused(handshake, rejection)
-            raise
+        self._check(handshake)
+        if self._authorize is not None and not self._dialect.asks_later:
+            await self._consult(self._authorize, handshake)
+
+    def admit_at_once(self, handshake: Handshake) -> bool:
+        if self._authorize is not None and not self._dialect.asks_later:
+            return False
+        self._check(handshake)
+        return True
 
     def open(self, connection: Connection) -> None:
         if self._gateway.take_in(connection):
@@ -116,23 +113,36 @@ class EndpointGate(Gate, SparkStage):
     def count_dropped(self, messages: int) -> None:
         self._gateway.sparks.count_dropped(messages)
 
-    def _check_origin(self, handshake: Handshake) -> None:
-        if not self.welcomes(handshake):
-            raise HandshakeRejected(
-                f"origin {printable(handshake.origin or '', 200)} is not allowed; the setting "
-                "`origins` lists those that are"
-            )
+    def _check(self, handshake: Handshake) -> None:
+        """All but the application's own question."""
+        try:
+            self._gateway.check_room(handshake)
+            if not self.welcomes(handshake):
+                raise HandshakeRejected(
+                    f"origin {printable(handshake.origin or '', 200)} is not allowed; the setting "
+                    "`origins` lists those that are"
+                )
+        except HandshakeRejected as rejection:
+            self._gateway.refused(handshake, rejection)
+            raise
+        spoken = self.endpoint.subprotocols
+        if spoken:
+            offers = handshake.subprotocols
+            handshake.subprotocol = next((name for name in spoken if name in offers), "")
+
+    async def _consult(self, authorize: Handler, handshake: Handshake) -> None:
+        try:
+            await self._ask_application(authorize, handshake)
+        except HandshakeRejected as rejection:
+            self._gateway.refused(handshake, rejection)
+            raise
 
     async def _ask_about(self, channel: Channel) -> Any:
         """Ask what is asked of connections elsewhere; returns the user."""
         handshake = copy(channel.handshake)
         handshake.auth = channel.auth
         assert self._authorize is not None
-        try:
-            await self._ask_application(self._authorize, handshake)
-        except HandshakeRejected as rejection:
-            self._gateway.refused(handshake, rejection)
-            raise
+        await self._consult(self._authorize, handshake)
         return handshake.user
 
     async def _ask_application(self, authorize: Handler, handshake: Handshake) -> None:
@@ -161,6 +171,7 @@ class ServerGateway(Gateway):
     :ivar sparks: the life of its sparks
     :ivar rejections: clients turned away so far
     :ivar draining: no new client is let in
+    :ivar bound: sockets to serve on, where it need not bind any
     """
 
     def __init__(
@@ -177,6 +188,7 @@ class ServerGateway(Gateway):
         self.gates: tuple[Gate, ...] = ()
         self.rejections = 0
         self.draining = False
+        self.bound: Sequence[socket.socket] | None = None
         self._proxies = TrustedProxies(settings.trusted_proxies)
         self._assets = assets
         self._documents: dict[str, Asset] = {}
@@ -231,7 +243,11 @@ class ServerGateway(Gateway):
         self._proxies.apply(handshake)
 
     def sockets(self) -> list[socket.socket]:
-        return bind(self.settings.listen)
+        if self.bound is None:
+            return bind(self.settings.listen)
+        for bound in self.bound:
+            bound.listen(self.settings.listen.backlog)
+        return [*self.bound]
 
     @property
     def ssl_context(self) -> ssl.SSLContext | None:
@@ -295,6 +311,11 @@ class ServerGateway(Gateway):
             "%r: refused with %d: %s", handshake, rejection.status, printable(rejection.reason, 200)
         )
         self.plugins.tell("unisock_refused", handshake=handshake, rejection=rejection)
+
+    @property
+    def per_process(self) -> list[str]:
+        """What plugins have that reaches the clients of one process only, and is to be known."""
+        return [what for what in self.plugins.hook.unisock_per_process() if what]
 
     @property
     def dropped(self) -> int:

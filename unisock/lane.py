@@ -6,58 +6,64 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from .abc import Runtime
-
 __all__ = ["Lane"]
 
-Step: TypeAlias = Callable[[Any], Any]
+Step: TypeAlias = Callable[..., Any]
 
 
 class Lane:
-    """An ordered queue of calls ``step(argument)``; what a step returns is awaited.
+    """An ordered queue of calls ``step(*args)``; what a step returns is awaited.
 
+    :param spawn: runs the lane's task: `Runtime.spawn`, or `Runtime.begin` where steps may begin
+        within `add`
     :param failed: called with the exception of a step; what it returns is awaited too. The lane
         goes on with the next step.
     :param idle: called when the last step has ended
+    :param low: and when so many are left
+    :ivar running: its task is there
+    :ivar steps: what waits
     """
 
-    __slots__ = ("_failed", "_idle", "_runtime", "_steps", "running")
+    __slots__ = ("_failed", "_idle", "_low", "_spawn", "running", "steps")
 
     def __init__(
         self,
-        runtime: Runtime,
+        spawn: Callable[..., None],
         failed: Callable[[Exception], Awaitable[None] | None],
         idle: Callable[[], None] = lambda: None,
+        low: int = 0,
     ) -> None:
-        self._runtime = runtime
+        self._spawn = spawn
         self._failed = failed
         self._idle = idle
-        self._steps: deque[tuple[Step, Any]] = deque()
+        self._low = low
+        self.steps: deque[tuple[Step, tuple[Any, ...]]] = deque()
         self.running = False
 
     def __len__(self) -> int:
-        return len(self._steps)
+        return len(self.steps)
 
-    def add(self, step: Step, argument: Any = None) -> None:
-        """Run ``step(argument)`` when all before it have ended."""
-        self._steps.append((step, argument))
+    def add(self, step: Step, *args: Any) -> None:
+        """Run ``step(*args)`` when all before it have ended."""
+        self.steps.append((step, args))
         if not self.running:
             self.running = True
-            self._runtime.spawn(self._run)
+            self._spawn(self._run)
 
     async def _run(self) -> None:
-        steps = self._steps
+        steps, low = self.steps, self._low
         try:
             while steps:
-                step, argument = steps.popleft()
+                step, args = steps.popleft()
                 try:
-                    result = step(argument)
+                    result = step(*args)
                     if result is not None:
                         await result
                 except Exception as error:
                     reported = self._failed(error)
                     if reported is not None:
                         await reported
-                self._idle()
+                if not steps or len(steps) == low:
+                    self._idle()
         finally:
             self.running = False

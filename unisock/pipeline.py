@@ -69,6 +69,8 @@ class Pipeline:
     """What happens to a spark and its messages at one endpoint.
 
     :ivar deliver: ``deliver(spark, payload)``: the whole way of a payload, if none of it is async
+    :ivar direct: ``direct(spark, payload)``: the same if the handler is async, and there is nothing
+        before it
     :ivar incoming: transforms for what arrives, in order
     :ivar final: where what arrives ends: the message handler, or the inbox of a session
     :ivar inbox: whether messages wait in the spark's inbox for `receive`
@@ -87,6 +89,7 @@ class Pipeline:
     __slots__ = (
         "at_once",
         "deliver",
+        "direct",
         "dropped",
         "endpoint",
         "final",
@@ -152,6 +155,7 @@ class Pipeline:
         self.interrupted = interrupted
         self.resumed = resumed
         self.deliver = self._compile()
+        self.direct = final if is_async(final) and not self.incoming else None
 
     def _compile(self) -> Handler | None:
         final, incoming = self.final, self.incoming

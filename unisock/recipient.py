@@ -112,7 +112,7 @@ class Recipient(ABC):
         if self.pipeline.outgoing:
             if self.pipeline.outgoing_async:
                 outcome = _Outcome()
-                self._outgoing_lane().add(self._send_transformed, (item, outcome))
+                self._outgoing_lane().add(self._send_transformed, item, outcome)
                 return _coroutine(outcome.wait())
             item = self.transform(item)
             if item is DROP:
@@ -136,7 +136,7 @@ class Recipient(ABC):
                 if self.closed is not None or len(lane) >= self.pipeline.limits.outbox_messages:
                     self.pipeline.dropped(1)
                     return Sent.DROPPED
-                lane.add(self._send_transformed, (item, None))
+                lane.add(self._send_transformed, item, None)
                 return Sent.QUEUED
             item = self.transform(item)
             if item is DROP:
@@ -207,8 +207,7 @@ class Recipient(ABC):
                 break
         return item
 
-    async def _send_transformed(self, job: tuple[Any, _Outcome | None]) -> None:
-        item, outcome = job
+    async def _send_transformed(self, item: Any, outcome: _Outcome | None) -> None:
         error: Exception | None = None
         try:
             item = await Pipeline.transform(self.pipeline.outgoing, self, item)
@@ -224,7 +223,7 @@ class Recipient(ABC):
 
     def _outgoing_lane(self) -> Lane:
         if self._outgoing is None:
-            self._outgoing = Lane(self.pipeline.runtime, self.failed)
+            self._outgoing = Lane(self.pipeline.runtime.spawn, self.failed)
         return self._outgoing
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from math import inf
+from typing import cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -41,13 +43,20 @@ class TaskRuntime(Runtime):
         elif self._loop is not None:
             # On asyncio, a task group starts tasks from within tasks only, and takes ten times as
             # long as the loop itself, which does it from any callback.
-            task = self._loop.create_task(_guarded(function, args))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.add(self._loop.create_task(self._run_task(function, args)))
         elif self._group is not None:
             self._group.start_soon(_guarded, function, args)
         else:
             raise ConfigError("the server does not run: use `async with server:` or `serve()`")
+
+    def begin(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        if sys.version_info >= (3, 12) and self._loop is not None and not self._stopped:
+            run = self._run_task(function, args)
+            task = asyncio.Task(run, loop=self._loop, eager_start=True)
+            if not task.done():
+                self._tasks.add(task)
+        else:
+            self.spawn(function, *args)
 
     def start(self, group: TaskGroup) -> None:
         """Run timers and tasks in this group from now on, until it is cancelled."""
@@ -61,6 +70,17 @@ class TaskRuntime(Runtime):
         """Take no more tasks; the group is about to end."""
         self._stopped = True
 
+    async def _run_task(
+        self, function: Callable[..., Awaitable[object]], args: tuple[object, ...]
+    ) -> None:
+        try:
+            await function(*args)
+        except Exception:
+            log.exception("exception in a task of %r", function)
+        finally:
+            # A callback for the end of each task would take as long as the task.
+            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
     async def _mind_tasks(self) -> None:
         """End the loop's tasks with the group."""
         try:
@@ -70,7 +90,8 @@ class TaskRuntime(Runtime):
                 while self._tasks:
                     for task in self._tasks:
                         task.cancel()
-                    await asyncio.wait([*self._tasks])
+                    ended, _ = await asyncio.wait([*self._tasks])
+                    self._tasks -= ended  # some have never begun
 
     async def _run_timers(self) -> None:
         timers = self.timers

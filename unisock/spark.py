@@ -6,7 +6,6 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Awaitable, Mapping
-from functools import partial
 from typing import Any
 
 import anyio
@@ -134,7 +133,11 @@ class Spark(Recipient, Combining, Party, ObjectStream[Any]):
     def on_data(self, payload: Any) -> None:
         deliver = self.pipeline.deliver
         if deliver is None or self._lane is not None:
-            self._queue(self._run_pipeline, payload)
+            direct = self.pipeline.direct
+            if direct is not None:
+                self._queue(direct, self, payload)
+            else:
+                self._queue(self.pipeline.run, self, payload)
             return
         try:
             result = deliver(self, payload)
@@ -149,7 +152,7 @@ class Spark(Recipient, Combining, Party, ObjectStream[Any]):
         if handler is None:
             log.debug("%r: nobody takes %s packets", self, type(packet).__name__)
         elif self._lane is not None and type(packet) not in self.pipeline.at_once:
-            self._queue(partial(handler, self), packet)
+            self._queue(handler, self, packet)
         else:
             self._call(handler, self, packet)
 
@@ -195,9 +198,6 @@ class Spark(Recipient, Combining, Party, ObjectStream[Any]):
         finally:
             self.pipeline.forget(self)
 
-    async def _run_pipeline(self, payload: Any) -> None:
-        await self.pipeline.run(self, payload)
-
     async def _run_session(self) -> None:
         pipeline = self.pipeline
         try:
@@ -231,16 +231,19 @@ class Spark(Recipient, Combining, Party, ObjectStream[Any]):
         if result is not DONE and inspect.isawaitable(result):
             self._queue(awaited, result)
 
-    def _queue(self, step: Any, argument: Any = None) -> None:
-        lane = self._lane
+    def _queue(self, step: Any, *args: Any) -> None:
+        lane, pipeline = self._lane, self.pipeline
         if lane is None:
-            self._lane = lane = Lane(self.pipeline.runtime, self.failed, self._idle)
-        lane.add(step, argument)
-        self._hold_back()
+            low = pipeline.limits.inbox_messages // 2
+            self._lane = lane = Lane(pipeline.runtime.begin, self.failed, self._idle, low)
+        lane.add(step, *args)
+        if self._inbox or len(lane.steps) >= pipeline.limits.inbox_messages:
+            self._hold_back()
 
     def _idle(self) -> None:
         self._relieve()
-        if not self._lane:
+        lane = self._lane
+        if lane is not None and not lane.steps:
             self._lane = None
             if self.closed is not None:
                 self._arrived()

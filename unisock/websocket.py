@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from .abc import Connection, Protocol, Upgrade
 from .errors import HandshakeRejected
 from .exchange import Request, Response
+from .handshake import Handshake
 from .messages import Close, printable
 
 __all__ = ["WebSocketProtocol"]
@@ -16,7 +19,7 @@ class WebSocketProtocol(Protocol):
     name = "websocket"
     needs = frozenset({"websocket"})
 
-    async def answer(self, request: Request) -> Response | Upgrade:
+    def answer(self, request: Request) -> Response | Upgrade | Awaitable[Upgrade]:
         gate, handshake = self.gate, request.handshake
         if not request.upgrade:
             return Response.text(
@@ -26,13 +29,24 @@ class WebSocketProtocol(Protocol):
                 ("Connection", "Upgrade"),
             )
         try:
-            await gate.admit(handshake)
+            if not gate.admit_at_once(handshake):
+                return self._ask(handshake)
         except HandshakeRejected as rejection:
-            if gate.endpoint.refusal == "http":
-                raise
-            close = Close(rejection.code, printable(rejection.reason), rejection.retry)
-            return Upgrade(gate, handshake, lambda connection: _refuse(connection, close))
+            return self._turn_away(handshake, rejection)
         return Upgrade(gate, handshake, gate.open)
+
+    async def _ask(self, handshake: Handshake) -> Upgrade:
+        try:
+            await self.gate.admit(handshake)
+        except HandshakeRejected as rejection:
+            return self._turn_away(handshake, rejection)
+        return Upgrade(self.gate, handshake, self.gate.open)
+
+    def _turn_away(self, handshake: Handshake, rejection: HandshakeRejected) -> Upgrade:
+        if self.gate.endpoint.refusal == "http":
+            raise rejection
+        close = Close(rejection.code, printable(rejection.reason), rejection.retry)
+        return Upgrade(self.gate, handshake, lambda connection: _refuse(connection, close))
 
 
 def _refuse(connection: Connection, close: Close) -> None:

@@ -56,6 +56,14 @@ class Gate(ABC):
         :raises HandshakeRejected: the client is turned away
         """
 
+    def admit_at_once(self, handshake: Handshake) -> bool:
+        """The same as `admit` where nobody has to be asked, so that it costs no task.
+
+        :returns: whether the client is admitted; if not, `admit` has to be awaited
+        :raises HandshakeRejected: the client is turned away
+        """
+        return False
+
     @abstractmethod
     def open(self, connection: Connection) -> None:
         """Let an admitted connection in: it has its receiver afterwards.
@@ -121,6 +129,14 @@ class Protocol(ABC):
     def __init__(self, gate: Gate, options: Any = None) -> None:
         self.gate = gate
         self.options = self.Options() if options is None else options
+
+    @property
+    def sticky(self) -> str | None:
+        """Whether the requests of one session have to reach one process: `None` if a session is a
+        single request, such as a WebSocket, else the option that makes it so, as an order: ``Set
+        options.transports = ["websocket"] there``. Several workers are refused then.
+        """
+        return None
 
     @abstractmethod
     def answer(self, request: Request) -> Answer | Awaitable[Answer]:
@@ -217,6 +233,11 @@ class Adapter(ABC):
                 what=f"options.{self.name}",
                 who=self.name,
             )
+
+    @property
+    def sticky(self) -> str | None:
+        """What `Protocol.sticky` is, for the sessions that the adapter brings itself."""
+        return None
 
     def backend_options(self, backend: str) -> dict[str, Any]:
         """What `anyio.run` gets as ``backend_options`` where unisock makes the event loop: in

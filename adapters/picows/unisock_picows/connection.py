@@ -11,13 +11,13 @@ from aiofastnet import Transport
 from unisock.abc import Upgrade
 from unisock.connection import LOST
 from unisock.errors import LimitExceeded, ProtocolError
-from unisock.frames import BINARY, TEXT
+from unisock.frames import BINARY, CLOSE, TEXT, unmask
 from unisock.messages import Close, printable
 
 from .door import Client, Door
 from .fragments import PartialMessage, too_big
-from .hearing import Deaf, Frames, HearingConnection
-from .parser import CALM, feed, free, make_parser
+from .hearing import Ear, HearingConnection
+from .parser import feed, free
 
 __all__ = ["PicowsConnection"]
 
@@ -32,32 +32,44 @@ _FAULT = 0xFF
 """In the place of a first byte: no frame, but the fault with which they ended."""
 
 
-class PicowsConnection(HearingConnection, Client):
+class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
     """The server's end of an accepted WebSocket.
 
     What is sent while frames of one read are being handled is gathered, and leaves in one write;
-    what is sent at another time leaves at once.
+    what is sent at another time leaves at once, as long as it is little: see `Turn`.
+
+    A connection that is awake has a parser on its transport. At other times the transport's
+    protocol is the connection itself: it wakes up, or is deaf.
     """
 
     __slots__ = (
         "_door",
-        "_free",
+        "_ear",
+        "_feeding",
         "_held",
-        "_listener",
         "_partial",
         "_replaying",
+        "_room",
+        "_sated",
+        "_spoke",
         "_transport",
     )
 
     def __init__(self, upgrade: Upgrade, transport: Transport, door: Door) -> None:
-        super().__init__(upgrade, transport.write_nocheck)
+        super().__init__(upgrade, transport.write_nocheck, door.turn)
         self._door = door
         self._transport = transport
-        self._listener = Frames(self)
+        self._ear: Ear | None = None
+        # How much the parser could take when it was looked at last.
+        self._room = 0
+        # It is being fed by hand; and it is empty, and may go.
+        self._feeding = self._sated = False
         self._partial: PartialMessage | None = None
         # Frames that were read before reading was paused.
-        self._held = bytearray()
+        self._held: bytearray | None = None
         self._replaying = False
+        # The last turn in which something was written at once.
+        self._spoke: object | None = None
         door.add(self)
 
     def start(self, upgrade: Upgrade, answer: bytes, early: bytes) -> None:
@@ -65,23 +77,70 @@ class PicowsConnection(HearingConnection, Client):
 
         :param early: what the client sent behind its request
         """
-        self._put_on_parser()
+        self._transport.set_protocol(self)
         self.gathering = True
         self.transmit(answer)
         upgrade.open(self)
-        self.gathering = False
-        if self.batch:
-            self.flush()
-        feed(self._transport.get_protocol, early)
+        self._end_gathering()
+        if early:
+            self._wake_up(early)
 
-    def _put_on_parser(self) -> None:
-        parser = make_parser(
-            self._listener,
-            max_frame_size=self.gate.limits.message_bytes,
-            read_buffer_bytes=self._door.options.read_buffer_bytes,
-        )
-        self._free = len(free(parser))
-        self._transport.set_protocol(parser)
+    # From the transport, while there is no parser.
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._door.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if not self.deaf:
+            self._wake_up(bytes(self._door.buffer[:nbytes]))
+
+    def _wake_up(self, data: bytes) -> None:
+        self.heard = True
+        if is_close(data):
+            # A parser that has seen a close frame is of no use to anybody else.
+            self.gathering = True
+            self.on_frame(data[0], unmask(data[2:6], data[6:]))
+            self._end_gathering()
+            return
+        self._ear = ear = self._door.ears.lend(self)
+        self._room = len(free(ear.parser))
+        self._transport.set_protocol(ear.parser)
+        self._feeding, left = True, memoryview(data)
+        while left and not self.deaf:
+            self._sated = False
+            left = left[feed(ear.parser, left) :]
+        self._feeding = False
+        if self._sated:
+            self._sleep()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost()
+
+    def pause_writing(self) -> None:
+        self.congested()
+
+    def resume_writing(self) -> None:
+        self.relieved()
+
+    # The parser.
+
+    def doze(self, *, idle: bool) -> None:
+        if self._feeding:
+            self._sated = True  # unless more follows
+        else:
+            self._sleep()
+
+    def _sleep(self) -> None:
+        """Give the parser back, which is empty."""
+        if self._ear is not None:
+            self._transport.set_protocol(self)
+            self._door.ears.take_back(self._ear, clean=True)
+            self._ear = None
+
+    def _drop_parser(self) -> None:
+        if self._ear is not None:
+            self._door.ears.take_back(self._ear, clean=False)
+            self._ear = None
 
     # Reading.
 
@@ -89,6 +148,8 @@ class PicowsConnection(HearingConnection, Client):
         if self.deaf:
             return
         if self.paused:
+            if self._held is None:
+                self._held = bytearray()
             self._held += _HEAD.pack(first, len(payload)) + payload
             return
         try:
@@ -131,7 +192,8 @@ class PicowsConnection(HearingConnection, Client):
             self.deaf = True
             self.plain = False
             self._partial = None
-            self._transport.set_protocol(Deaf(self))
+            self._drop_parser()
+            self._transport.set_protocol(self)
             self.resume_reading()
 
     def pause_reading(self) -> None:
@@ -145,14 +207,14 @@ class PicowsConnection(HearingConnection, Client):
             return
         self.paused = False
         if self._held and not self._replaying:
-            self._replay()
+            self._replay(self._held)
         if not (self.paused or self._replaying):
             self.plain = not self.deaf and self._partial is None
             self._transport.resume_reading()
 
-    def _replay(self) -> None:
+    def _replay(self, held: bytearray) -> None:
         """Deliver what was held back, until reading is paused again."""
-        held, at = self._held, 0
+        at = 0
         outermost, self.gathering = not self.gathering, True
         self._replaying = True
         while at < len(held) and not (self.paused or self.deaf):
@@ -163,33 +225,46 @@ class PicowsConnection(HearingConnection, Client):
         if self.deaf:
             at = len(held)
         del held[:at]
+        if not held:
+            self._held = None
         if outermost:
-            self.gathering = False
-            if self.batch:
-                self.flush()
+            self._end_gathering()
 
     # Writing.
 
     def transmit(self, frame: Any) -> None:
+        batch = self.batch
         if not self.gathering:
-            self.put_out(frame)
-            return
-        self.batch.append(frame)
-        if len(frame) > LARGE or len(self.batch) >= MANY:
+            turn = self.turn
+            mark = turn.mark
+            if not batch and (mark is None or not (turn.whole or self._spoke is mark)):
+                self._spoke = mark
+                if mark is None:
+                    turn.count()
+                self.put_out(frame)
+                return
+            if not batch:
+                turn.flush_later(self)
+        batch.append(frame)
+        if len(frame) > LARGE or len(batch) >= MANY:
             self.flush()
 
     def flush(self) -> None:
-        data = b"".join(self.batch)
-        self.batch.clear()
-        self.put_out(data)
+        batch = self.batch
+        if batch:
+            data = batch[0] if len(batch) == 1 else b"".join(batch)
+            batch.clear()
+            self.put_out(data)
+
+    def _end_gathering(self) -> None:
+        self.gathering = False
+        self.flush()
 
     def relieved(self) -> None:
         outermost, self.gathering = not self.gathering, True
         super().relieved()
         if outermost:
-            self.gathering = False
-            if self.batch:
-                self.flush()
+            self._end_gathering()
 
     def ping(self) -> None:
         self._notice_parts()
@@ -197,11 +272,10 @@ class PicowsConnection(HearingConnection, Client):
 
     def _notice_parts(self) -> None:
         """A client in the middle of a large frame cannot answer a ping: what came of it is life."""
-        parser = self._transport.get_protocol()
-        if isinstance(parser, asyncio.BufferedProtocol):
-            left = len(free(parser))
-            self.heard = self.heard or left != self._free
-            self._free = left
+        if self._ear is not None:
+            room = len(free(self._ear.parser))
+            self.heard = self.heard or room != self._room
+            self._room = room
 
     # Closing.
 
@@ -224,17 +298,23 @@ class PicowsConnection(HearingConnection, Client):
     def abort(self) -> None:
         self.deaf = True
         self.plain = False
+        self.batch.clear()
         self._transport.abort()
 
     def lost(self) -> None:
         self.deaf = True
         self.paused = self.plain = False
-        self._partial = None
-        self._held.clear()
+        self._partial = self._held = None
+        self._drop_parser()
         self._door.discard(self)
         self.ended(LOST)
 
-    def trim(self) -> None:
-        parser = self._transport.get_protocol()
-        if isinstance(parser, asyncio.BufferedProtocol) and len(free(parser)) > CALM:
-            self._put_on_parser()
+
+def is_close(data: bytes) -> bool:
+    """Whether this is a close frame from a client, the whole of it and nothing else."""
+    return (
+        len(data) >= 6
+        and data[0] == 0x80 | CLOSE
+        and 0x80 <= data[1] < 0x80 + 126
+        and len(data) == 6 + (data[1] & 0x7F)
+    )

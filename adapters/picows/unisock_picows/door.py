@@ -8,13 +8,17 @@ import socket
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import cast
 
 import aiofastnet
+import aiofastnet.selector_transport as fast  # type: ignore[import-not-found]
 
 from unisock.abc import Gateway, Listener
 from unisock.sockets import address_of
 
+from .hearing import Ears
 from .options import Options
+from .turn import Turn
 
 __all__ = ["Client", "Door", "Doors"]
 
@@ -22,8 +26,15 @@ ACCEPTS = 64
 """Clients that are accepted at once, before those who are there get their turn."""
 REST_SECONDS = 1.0
 """How long nobody is accepted when the system has no more files."""
+READ_BYTES = 65_536
+"""What is read at once."""
 TLS_BUFFER_BYTES = 32_768
 """Each of the two buffers of a TLS connection."""
+
+_put_under = cast(
+    "Callable[[asyncio.AbstractEventLoop, socket.socket, asyncio.BaseProtocol], object]",
+    fast.SelectorSocketTransport,  # pyright: ignore[reportUnknownMemberType]
+)
 
 log = logging.getLogger("unisock")
 
@@ -44,6 +55,11 @@ class Door:
     def __init__(self, gateway: Gateway, options: Options) -> None:
         self.gateway = gateway
         self.options = options
+        self.ears = Ears(options.read_buffer_bytes)
+        self.turn = Turn()
+        # Where reads go that are handled within the callback that announces them. A read without a
+        # buffer costs aiofastnet an allocation of 256 KiB.
+        self.buffer = memoryview(bytearray(READ_BYTES))
         self.secure = gateway.ssl_context is not None
         self._clients: set[Client] = set()
         # Those between requests or in the middle of one's head, the one for longest first.
@@ -98,7 +114,7 @@ class Doors(Listener):
     def __init__(
         self,
         gateway: Gateway,
-        make_client: Callable[[], asyncio.Protocol],
+        make_client: Callable[[], asyncio.BufferedProtocol],
     ) -> None:
         self._gateway = gateway
         self._make_client = make_client
@@ -138,26 +154,29 @@ class Doors(Listener):
                 self._loop.remove_reader(bound)
                 self._loop.call_later(REST_SECONDS, self._open, bound)
                 return
-            task = self._loop.create_task(self._let_in(accepted))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _let_in(self, accepted: socket.socket) -> None:
-        context, limits = self._gateway.ssl_context, self._gateway.limits
-        try:
+            context = self._gateway.ssl_context
             if context is None:
-                await aiofastnet.connect_accepted_socket(self._loop, self._make_client, accepted)
+                # What `connect_accepted_socket` does, without a task for each client.
+                accepted.setblocking(False)
+                _put_under(self._loop, accepted, self._make_client())
             else:
-                await aiofastnet.connect_accepted_socket(
-                    self._loop,
-                    self._make_client,
-                    accepted,
-                    ssl=context,
-                    ssl_handshake_timeout=limits.handshake_seconds,
-                    ssl_shutdown_timeout=limits.close_seconds,
-                    ssl_incoming_bio_size=TLS_BUFFER_BYTES,
-                    ssl_outgoing_bio_size=TLS_BUFFER_BYTES,
-                )
+                task = self._loop.create_task(self._let_in(accepted, context))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _let_in(self, accepted: socket.socket, context: ssl.SSLContext) -> None:
+        limits = self._gateway.limits
+        try:
+            await aiofastnet.connect_accepted_socket(
+                self._loop,
+                self._make_client,
+                accepted,
+                ssl=context,
+                ssl_handshake_timeout=limits.handshake_seconds,
+                ssl_shutdown_timeout=limits.close_seconds,
+                ssl_incoming_bio_size=TLS_BUFFER_BYTES,
+                ssl_outgoing_bio_size=TLS_BUFFER_BYTES,
+            )
         except (OSError, ssl.CertificateError):
             accepted.close()  # no TLS, no common cipher, gone away, too slow
         except Exception:

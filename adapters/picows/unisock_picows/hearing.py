@@ -14,15 +14,21 @@ from unisock.framing import WebSocketFraming
 from unisock.messages import Close
 
 from .fragments import not_utf8
-from .parser import ParserListener
+from .parser import CALM, ParserListener, free, make_parser
+from .turn import Turn
 
-__all__ = ["Deaf", "Frames", "HearingConnection"]
+__all__ = ["Ear", "Ears", "HearingConnection"]
 
 # One object for all connections of all servers: they share frames.
 FRAMING = WebSocketFraming()
 
 # To read a member of an enum from its class costs as much as to decode a message.
 _TEXT, _BINARY, _PONG = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PONG
+
+AWAKE = 1024
+"""Connections that keep a parser between two messages; beyond them, each message borrows one."""
+SPARE = 64
+"""Parsers that are kept for the next who needs one."""
 
 
 class HearingConnection(FrameConnection):
@@ -31,14 +37,16 @@ class HearingConnection(FrameConnection):
     :ivar plain: a whole message that comes now can be delivered as it is
     :ivar gathering: frames of one read are being handled
     :ivar batch: what was sent meanwhile
+    :ivar turn: the present turn of the event loop
     :ivar put_out: the transport's ``write``
     """
 
-    __slots__ = ("batch", "gathering", "plain", "put_out")
+    __slots__ = ("batch", "gathering", "plain", "put_out", "turn")
 
-    def __init__(self, upgrade: Upgrade, put_out: Callable[[bytes], None]) -> None:
+    def __init__(self, upgrade: Upgrade, put_out: Callable[[bytes], None], turn: Turn) -> None:
         super().__init__(upgrade, FRAMING)
         self.put_out = put_out
+        self.turn = turn
         self.plain = True
         self.gathering = False
         self.batch: list[bytes] = []
@@ -59,27 +67,41 @@ class HearingConnection(FrameConnection):
         """Write what was gathered."""
 
     @abstractmethod
-    def trim(self) -> None:
-        """A client that was silent for a while has answered a ping, and the parser is empty."""
+    def doze(self, *, idle: bool) -> None:
+        """The parser is empty.
+
+        :param idle: the client was silent for a while before, and now has answered a ping
+        """
 
     @abstractmethod
     def lost(self) -> None:
         """The transport is gone."""
 
 
-class Frames(ParserListener):
-    """Hears picows for a connection. The way of a message begins here."""
+class Ear(ParserListener):
+    """Hears picows for a connection, and is lent out with its parser. The way of a message begins
+    here.
 
-    __slots__ = ("_connection",)
+    :ivar parser: what feeds it
+    :ivar connection: who has it at present
+    """
 
-    def __init__(self, connection: HearingConnection) -> None:
+    __slots__ = ("_ears", "connection", "parser", "size")
+
+    connection: HearingConnection
+
+    def __init__(self, ears: Ears, size: int, read_buffer_bytes: int) -> None:
         super().__init__()
-        self._connection = connection
+        self._ears = ears
+        self.size = size
+        self.parser = make_parser(self, max_frame_size=size, read_buffer_bytes=read_buffer_bytes)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        connection = self._connection
+        connection = self.connection
         connection.gathering = True
         kind = frame.msg_type
+        if not frame.last_in_buffer and not connection.turn.whole:
+            connection.turn.gather()
         if not (connection.plain and frame.fin) or frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._on_other_frame(kind, frame)
         elif kind is _TEXT:
@@ -101,44 +123,70 @@ class Frames(ParserListener):
                 connection.put_out(batch.pop())
             elif batch:
                 connection.flush()
+            if self._ears.crowded and not frame.tail_size:
+                connection.doze(idle=False)
 
     def _on_other_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
-        connection = self._connection
+        connection = self.connection
         bits = frame.fin << 7 | frame.rsv1 << 6 | frame.rsv2 << 5 | frame.rsv3 << 4
         connection.on_frame(bits | kind.value, frame.get_payload_as_bytes())
         if kind is _PONG and connection.plain and not frame.tail_size:
-            connection.trim()
+            connection.doze(idle=True)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self._connection.lost()
+        self.connection.lost()
 
     def pause_writing(self) -> None:
-        self._connection.congested()
+        self.connection.congested()
 
     def resume_writing(self) -> None:
-        self._connection.relieved()
+        self.connection.relieved()
 
     def on_fault(self, close: Close) -> None:
         # The parser looks one frame ahead: the last good frame comes after this.
-        asyncio.get_running_loop().call_soon(self._connection.on_parser_fault, close)
+        asyncio.get_running_loop().call_soon(self.connection.on_parser_fault, close)
 
 
-class Deaf(asyncio.Protocol):
-    """Stays on the transport when nothing more is to be understood."""
+class Ears:
+    """Parsers for the connections of a server that are being talked to.
 
-    __slots__ = ("_connection",)
+    A parser takes more memory than all the rest of an idle connection, and more time to make than a
+    message to read. So connections get one when something comes, and give it back.
 
-    def __init__(self, connection: HearingConnection) -> None:
-        self._connection = connection
+    :ivar crowded: nobody may keep one
+    """
 
-    def data_received(self, data: bytes) -> None:
-        """Too late."""
+    def __init__(self, read_buffer_bytes: int) -> None:
+        self._read_buffer_bytes = read_buffer_bytes
+        self._spare: dict[int, list[Ear]] = {}
+        self._lent = 0
+        self.crowded = False
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._connection.lost()
+    def lend(self, connection: HearingConnection) -> Ear:
+        """A parser that is empty."""
+        size = connection.gate.limits.message_bytes
+        self._count(1)
+        spare = self._spare.get(size)
+        while spare:
+            ear = spare.pop()
+            if len(free(ear.parser)) <= CALM:  # what it has grown to shows when it is empty
+                break
+        else:
+            ear = Ear(self, size, self._read_buffer_bytes)
+        ear.connection = connection
+        return ear
 
-    def pause_writing(self) -> None:
-        self._connection.congested()
+    def take_back(self, ear: Ear, *, clean: bool) -> None:
+        """It is needed no longer.
 
-    def resume_writing(self) -> None:
-        self._connection.relieved()
+        :param clean: the parser is empty, small, and has not found a fault or a close frame
+        """
+        self._count(-1)
+        spare = self._spare.setdefault(ear.size, [])
+        if clean and len(spare) < SPARE and len(free(ear.parser)) <= CALM:
+            del ear.connection
+            spare.append(ear)
+
+    def _count(self, more: int) -> None:
+        self._lent += more
+        self.crowded = self._lent > AWAKE

@@ -31,7 +31,7 @@ EARLY_BYTES = 65_536
 """What a client may send behind its opening handshake, before reading stops until the answer."""
 
 
-class HttpClient(asyncio.Protocol, Line, Client):
+class HttpClient(asyncio.BufferedProtocol, Line, Client):
     """A client's requests, one after another.
 
     Whoever sends a request before the last one is answered finds the connection closed behind that
@@ -91,9 +91,14 @@ class HttpClient(asyncio.Protocol, Line, Client):
         else:
             self._expect_request()
 
-    def data_received(self, data: bytes) -> None:
-        if self._over or self._crowded:
-            return
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._door.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if not (self._over or self._crowded):
+            self._take_in(bytes(self._door.buffer[:nbytes]))
+
+    def _take_in(self, data: bytes) -> None:
         if self._early is not None:
             self._early += data
             if len(self._early) > EARLY_BYTES:

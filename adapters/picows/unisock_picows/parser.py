@@ -135,25 +135,20 @@ def make_parser(
         read_buffer_bytes,
     )
     parser.connection_made(cast("asyncio.Transport", listener))
-    feed(lambda: parser, _HANDSHAKE)
+    feed(parser, memoryview(_HANDSHAKE))
     return parser
 
 
-def feed(current: Callable[[], asyncio.BaseProtocol], data: bytes) -> None:
-    """Have bytes parsed as if they had been read from the transport.
+def feed(parser: asyncio.BufferedProtocol, data: memoryview) -> int:
+    """Have bytes parsed as if they had been read from a transport.
 
-    :param current: the transport's protocol, which may change meanwhile
+    :returns: how many of them found room; the others are to follow
     """
-    at = 0
-    while at < len(data):
-        parser = current()
-        if not isinstance(parser, asyncio.BufferedProtocol):
-            return
-        room = free(parser)
-        size = min(len(room), len(data) - at)
-        room[:size] = data[at : at + size]
-        at += size
-        parser.buffer_updated(size)
+    room = free(parser)
+    size = min(len(room), len(data))
+    room[:size] = data[:size]
+    parser.buffer_updated(size)
+    return size
 
 
 def free(parser: asyncio.BufferedProtocol) -> memoryview:
