@@ -25,7 +25,8 @@ FLOORS = """
     handshake | framing | codecs | url
     exchange | config | options | frames
     assets
-    abc | registry | sockets | bytestream | envelope
+    abc | registry | sockets | bytestream | envelope | worker
+    workers
     connection | pipeline | lane | plain_channels | websocket | runtime | launch
     recipient | frame_connection | memory | plain | handlers | reconnecting | dialing
     fanout

@@ -39,6 +39,10 @@ class Recorder:
         self.note("configure")
 
     @hookimpl
+    def unisock_per_process(self) -> str | None:
+        return self.name or None
+
+    @hookimpl
     def unisock_start(self, hub: Any, runtime: Any) -> None:
         self.note("start", len(hub))
         runtime.spawn(anyio.sleep_forever)
@@ -91,6 +95,11 @@ def test_every_hook_is_documented_and_tried_here() -> None:
     assert {name for name in vars(Recorder) if name.startswith("unisock_")} == {*HOOKS}
     for name in HOOKS:
         assert inspect.getdoc(getattr(hookspecs, name))
+
+
+def test_what_is_in_one_process_is_told_in_order() -> None:
+    server = make(Recorder("a"), Recorder(), Recorder("b"))
+    assert server.check(processes=2).per_process == ["a", "b"]
 
 
 async def test_the_hooks_of_a_life(serving: Serving) -> None:

@@ -59,6 +59,7 @@ def assemble(
     defaults: Handlers,
     endpoints: Mapping[str, Handlers],
     assets: Mapping[str, Asset],
+    processes: int = 1,
 ) -> ServerGateway:
     """Put a server together.
 
@@ -66,6 +67,7 @@ def assemble(
     :param defaults: handlers for endpoints that have none of their own
     :param endpoints: handlers by path
     :param assets: documents by path
+    :param processes: how many processes are to share the address
     :raises ConfigError: a part is missing, or cannot do what is asked of it
     """
     _check_adapter(adapter, settings)
@@ -74,7 +76,9 @@ def assemble(
     gateway = ServerGateway(settings, sparks, assets)
     for endpoint in settings.endpoints:
         handlers = endpoints.get(endpoint.path, Handlers()).over(defaults)
-        _add_endpoint(gateway, adapter, endpoint, handlers)
+        protocol = _add_endpoint(gateway, adapter, endpoint, handlers)
+        if processes > 1:
+            _check_sticky(adapter, protocol, endpoint)
     return gateway
 
 
@@ -83,7 +87,7 @@ def _add_endpoint(
     adapter: Adapter,
     endpoint: Endpoint,
     handlers: Mapping[str, Handler],
-) -> None:
+) -> Protocol | None:
     settings = gateway.settings
     protocol = _choose_protocol(adapter, endpoint)
     codec = _look_up("codec", endpoint.codec, endpoint)()
@@ -125,7 +129,9 @@ def _add_endpoint(
         build=build,
     )
     documents = spoken.install(gate)
-    gateway.add(gate, None if protocol is None else protocol(gate, *for_protocol), documents)
+    carrier = None if protocol is None else protocol(gate, *for_protocol)
+    gateway.add(gate, carrier, documents)
+    return carrier
 
 
 def _choose_protocol(adapter: Adapter, endpoint: Endpoint) -> type[Protocol] | None:
@@ -202,6 +208,20 @@ def _check_codec(
             what=codec.name,
             who=adapter.name if protocol is None else protocol.name,
         )
+
+
+def _check_sticky(adapter: Adapter, protocol: Protocol | None, endpoint: Endpoint) -> None:
+    way_out = adapter.sticky if protocol is None else protocol.sticky
+    if way_out is None:
+        return
+    bearer = _bearer(adapter, None if protocol is None else type(protocol))
+    raise Unsupported(
+        f"endpoint {endpoint.path}: a session of {bearer} spans several requests, and with several "
+        f"workers each may reach another process. {way_out}, or use --workers 1, or run several "
+        "servers with a port each behind a proxy with sticky sessions",
+        what="workers",
+        who=adapter.name if protocol is None else protocol.name,
+    )
 
 
 def _bearer(adapter: Adapter, protocol: type[Protocol] | None) -> str:

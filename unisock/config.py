@@ -152,6 +152,8 @@ class Settings(_Table, frozen=True, kw_only=True):
     """What happens to a message for a client whose outbox is full."""
     drain_seconds: float = 10.0
     """How long SIGTERM and SIGINT wait for clients to leave."""
+    workers: int | Literal["auto"] = 1
+    """Processes that share the address, if unisock starts them; ``auto``: one for each CPU."""
     limits: Limits = Limits()
     heartbeat: Heartbeat = Heartbeat()
     options: dict[str, dict[str, Any]] = {}
@@ -165,6 +167,8 @@ class Settings(_Table, frozen=True, kw_only=True):
         _check_origins(self.origins)
         if not (isfinite(self.drain_seconds) and self.drain_seconds >= 0):
             raise ValueError("drain_seconds: must be a number of seconds, 0 or more")
+        if self.workers != "auto" and self.workers < 1:
+            raise ValueError('workers: must be 1 or more, or "auto"')
         paths = [endpoint.path for endpoint in self.endpoints]
         for path in paths:
             if paths.count(path) > 1:
@@ -379,13 +383,11 @@ def _kind_at(path: Sequence[str]) -> object:
 
 def _choices(kind: object) -> list[str]:
     """The words that a setting may be."""
-    found: list[str] = []
-    for option in (kind, *typing.get_args(kind)):
-        if isinstance(option, type) and issubclass(option, Enum):
-            found += [str(member.value) for member in option]
-        elif isinstance(option, str):
-            found.append(option)
-    return found
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return [str(member.value) for member in kind]
+    if isinstance(kind, str) or kind is int:
+        return [kind if isinstance(kind, str) else "a number"]
+    return [word for option in typing.get_args(kind) for word in _choices(option)]
 
 
 def _did_you_mean(name: str, known: object) -> str:

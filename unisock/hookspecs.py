@@ -80,6 +80,13 @@ def unisock_configure(register: Register) -> None:
 
 
 @hookspec
+def unisock_per_process() -> str | None:
+    """Several processes are to serve one address: name what reaches the clients of one of them
+    only, such as ``rooms``; or return `None`.
+    """
+
+
+@hookspec
 def unisock_start(hub: Hub, runtime: Runtime) -> None:
     """The server starts; nobody is connected yet. Tasks are started with ``runtime.spawn``."""
 

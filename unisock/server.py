@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -81,6 +82,7 @@ class Server(EndpointHandlers):
         self._listener: Listener | None = None
         self._stack: AsyncExitStack | None = None
         self._drained = anyio.Event()
+        self._processes = 1
 
     # Declaring.
 
@@ -200,7 +202,7 @@ class Server(EndpointHandlers):
         """Start without listening, for an application that mounts an adapter itself."""
         if self._stack is not None:
             raise ConfigError("this server runs already")
-        gateway = self.check(running_backend())
+        gateway = self.check(running_backend(), processes=self._processes)
         async with AsyncExitStack() as stack:
             group = await stack.enter_async_context(task_group())
             stack.callback(group.cancel_scope.cancel)
@@ -241,10 +243,11 @@ class Server(EndpointHandlers):
                 for connection in self.gateway.connections:
                     await connection.wait_closed()
 
-    def check(self, backend: str | None = None) -> ServerGateway:
+    def check(self, backend: str | None = None, *, processes: int = 1) -> ServerGateway:
         """Build everything that the settings ask for, without serving.
 
         :param backend: the event loop it is to run on; the one of the settings unless given
+        :param processes: how many processes are to share the address
         :raises ConfigError: something is wrong
         """
         settings = self.settings
@@ -258,17 +261,28 @@ class Server(EndpointHandlers):
             defaults=self.handlers,
             endpoints={path: own.handlers for path, own in self._endpoints.items()},
             assets=self._assets,
+            processes=processes,
         )
 
     async def serve(
-        self, *, task_status: TaskStatus[tuple[Any, ...]] = TASK_STATUS_IGNORED
+        self,
+        *,
+        sockets: Sequence[socket.socket] | None = None,
+        processes: int = 1,
+        task_status: TaskStatus[tuple[Any, ...]] = TASK_STATUS_IGNORED,
     ) -> None:
-        """Listen and serve until `drain` has ended, or until cancelled.
+        """Listen and serve until `drain` has ended, or until cancelled. This is one process,
+        whatever `workers` says.
 
+        :param sockets: non-blocking, bound ones to serve on in place of the configured addresses;
+            it closes them
+        :param processes: how many processes share these
         :param task_status: told the bound addresses, when connections are accepted
         :raises ConfigError: a setting is wrong, or an address cannot be bound
         """
+        self._processes = processes
         async with self, task_group() as group:
+            self.gateway.bound = sockets
             self._listener = await group.start(self._serve_adapter)
             assert self._listener is not None
             task_status.started(self._listener.addresses)
@@ -279,7 +293,7 @@ class Server(EndpointHandlers):
         try:
             await self.adapter.serve(self.gateway, task_status=task_status)
         finally:
-            if self.settings.listen.unix is not None:
+            if self.settings.listen.unix is not None and self.gateway.bound is None:
                 remove_stale(self.settings.listen.unix)
 
     async def drain(self, deadline: float | None = None) -> None:

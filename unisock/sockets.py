@@ -6,18 +6,23 @@ import errno
 import os
 import socket
 import stat
+from types import TracebackType
 from typing import cast
+
+import msgspec
 
 from .config import Listen
 from .errors import ConfigError
 from .handshake import Address
 
-__all__ = ["address_of", "bind", "peer_address", "remove_stale"]
+__all__ = ["SharedPorts", "address_of", "bind", "peer_address", "remove_stale"]
 
 
-def bind(listen: Listen) -> list[socket.socket]:
+def bind(listen: Listen, *, shared: bool = False) -> list[socket.socket]:
     """Listening, non-blocking sockets for every address that the settings name.
 
+    :param shared: other processes are to share a TCP port (SO_REUSEPORT); such a socket does not
+        listen yet, and so gets no clients
     :raises ConfigError: one of them cannot be bound
     """
     if listen.unix is not None:
@@ -34,7 +39,9 @@ def bind(listen: Listen) -> list[socket.socket]:
     try:
         for family, _, _, _, address in dict.fromkeys(found):
             try:
-                bound = _bind_tcp(family, (address[0], port, *address[2:]), listen.backlog)
+                bound = _bind_tcp(
+                    family, (address[0], port, *address[2:]), None if shared else listen.backlog
+                )
             except OSError as error:
                 if error.errno not in _ABSENT:
                     raise
@@ -78,14 +85,68 @@ def peer_address(name: object) -> Address:
     return Address("unix")
 
 
-def _bind_tcp(family: int, address: tuple[object, ...], backlog: int) -> socket.socket:
+class SharedPorts:
+    """The configured addresses, held for several processes.
+
+    Each process gets sockets of its own for a TCP port (SO_REUSEPORT), so that the system deals out
+    the clients, and none to a process that is gone. A Unix socket is one for all.
+
+    :ivar addresses: where clients can connect, port 0 resolved
+    :raises ConfigError: an address cannot be bound, or ports cannot be shared on this system
+    """
+
+    def __init__(self, listen: Listen) -> None:
+        self._listen = listen
+        self._unix = listen.unix
+        if self._unix is not None:
+            self._held = bind(listen)
+        else:
+            if not hasattr(socket, "SO_REUSEPORT"):
+                raise ConfigError(
+                    "workers: this system cannot share a port among processes (SO_REUSEPORT); "
+                    "use --workers 1",
+                    key="workers",
+                )
+            # Whoever shares ports can bind one that others share: so it is tried alone at first.
+            for probe in bind(listen):
+                self._listen = msgspec.structs.replace(listen, port=address_of(probe).port)
+                probe.close()
+            self._held = bind(self._listen, shared=True)
+        self.addresses: tuple[Address, ...] = tuple(map(address_of, self._held))
+
+    def inherit(self) -> list[socket.socket]:
+        """The sockets that a new process is to serve on."""
+        if self._unix is not None:
+            return [bound.dup() for bound in self._held]
+        return bind(self._listen, shared=True)
+
+    def __enter__(self) -> SharedPorts:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for bound in self._held:
+            bound.close()
+        if self._unix is not None:
+            remove_stale(self._unix)
+
+
+def _bind_tcp(family: int, address: tuple[object, ...], backlog: int | None) -> socket.socket:
+    """:param backlog: `None` to share the port, and not to listen yet"""
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if backlog is None:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(address)
-        bound.listen(backlog)
+        if backlog is not None:
+            bound.listen(backlog)
         bound.setblocking(False)
     except OSError:
         bound.close()

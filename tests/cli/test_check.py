@@ -193,3 +193,15 @@ def test_a_site_that_nobody_answers_for(
     assert "cannot connect to 127.0.0.1:9" in told
     assert "1 of 1 checks failed" in seen.err
     assert "warning: trusted_proxies is empty" in seen.err
+
+
+def test_workers_are_counted_and_what_ends_at_one_is_said(check: Check) -> None:
+    code, settings, said = check("--workers", "3", "--set", "plugins=rooms")
+    assert code == 0
+    assert settings["workers"] == (3, "command line")
+    assert "it would listen on http://127.0.0.1:8000, with 3 workers" in said
+    assert "rooms: with several workers, each has its own" in said
+    with_polling = 'endpoints=[{"path": "/x", "protocol": "engineio"}]'
+    code, _, said = check("--workers", "3", "--adapter", "tornado", "--set", with_polling)
+    assert code == 2
+    assert "endpoint /x: a session of the protocol 'engineio' spans several requests" in said

@@ -13,10 +13,12 @@ import msgspec
 
 from ..config import Settings, Source
 from ..handshake import Address
+from ..launch import describe_limits
 from ..memory import MemoryAdapter
 from ..server import Server
+from ..workers import count
 from .groups import GroupedCommand, group
-from .options import apply, server_options
+from .options import apply, server_options, workers_option
 from .output import EXIT_FAILURE, on_terminal, say, warn, write_rows
 from .site.asked import SITE, SITE_NAMES, attempt_site
 from .site.target import one_target, targets_of
@@ -48,6 +50,7 @@ Exit codes:
 )
 @click.argument("target", metavar="[MODULE:SERVER | URL]", required=False)
 @server_options
+@workers_option
 @group(SITE)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @click.pass_context
@@ -74,15 +77,18 @@ def command(ctx: click.Context, /, target: str | None, *, as_json: bool, **optio
     else:
         server = Server() if target is None else load_server(target)
         apply(server, options)
-        gateway = server.check()
+        workers = count(server.settings.workers)
+        gateway = server.check(processes=workers)
         if site["url"] is not None:
             targets = targets_of(gateway, site["url"])
             well = attempt_site(ctx, targets, site, as_json=as_json)
         else:
             _show_settings(server, as_json=as_json)
-            say(f"with the adapter {server.adapter.name} it would listen {_where(server)}")
+            say(f"with the adapter {server.adapter.name} it would listen {_where(server, workers)}")
         for warning in warnings(server.settings, site=site["url"]):
             warn(warning)
+        if workers > 1 and gateway.per_process:
+            warn(describe_limits(gateway.per_process))
     if not well:
         raise click.exceptions.Exit(EXIT_FAILURE)
 
@@ -126,15 +132,16 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def _where(server: Server) -> str:
+def _where(server: Server, workers: int) -> str:
+    many = f", with {workers} workers" if workers > 1 else ""
     listen = server.settings.listen
     if isinstance(server.adapter, MemoryAdapter):
         return "within the process"
     scheme = "http" if listen.tls is None else "https"
     if listen.unix is not None:
-        return f"on {scheme}+unix:{listen.unix}"
+        return f"on {scheme}+unix:{listen.unix}{many}"
     address = f"on {scheme}://{Address(listen.host or '*', listen.port)}"
-    return address if listen.port else f"{address}, at a free port"
+    return address + ("" if listen.port else ", at a free port") + many
 
 
 def warnings(settings: Settings, *, site: str | None = None) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import webbrowser
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from .. import launch
 from ..abc import Adapter
 from ..config import Settings
 from ..errors import UnisockError
+from ..gateway import ServerGateway
 from ..handshake import Address
 from ..server import Server
 from .demo_endpoints import offer
@@ -49,7 +51,7 @@ def command(look: bool, **options: Any) -> None:
     """
     server = load_file(example("chat.py")).server
     apply(server, options)
-    left_out = [offer(server), build(server)]
+    left_out = [offer(server), build(server), alone(server)]
 
     def invite(addresses: Sequence[Address]) -> None:
         url = page(server.settings, addresses)
@@ -72,6 +74,15 @@ def spoken(server: Server) -> str:
         f"{one.protocol or default if one.dialect == 'plain' else one.dialect} at {one.path}"
         for one in server.settings.endpoints
     )
+
+
+def alone(server: Server) -> str | None:
+    """Let it be one process: its rooms are in one, and so are sessions over several requests."""
+    workers = server.settings.workers
+    if workers == 1:
+        return None
+    server.override("the demo", {"workers": 1})
+    return f"workers = {workers} is left out: the chat is in one process"
 
 
 def page(settings: Settings, addresses: Sequence[Address]) -> str | None:
@@ -101,8 +112,19 @@ class Announced:
     def override(self, source: str, settings: Mapping[str, Any]) -> None:
         self._server.override(source, settings)
 
-    async def serve(self, *, task_status: TaskStatus[tuple[Any, ...]]) -> None:
-        await self._server.serve(task_status=_Told(task_status, self._tell))
+    def check(self, backend: str | None = None, *, processes: int = 1) -> ServerGateway:
+        return self._server.check(backend, processes=processes)
+
+    async def serve(
+        self,
+        *,
+        sockets: Sequence[socket.socket] | None = None,
+        processes: int = 1,
+        task_status: TaskStatus[tuple[Any, ...]],
+    ) -> None:
+        await self._server.serve(
+            sockets=sockets, processes=processes, task_status=_Told(task_status, self._tell)
+        )
 
     async def drain(self, deadline: float | None = None) -> None:
         await self._server.drain(deadline)

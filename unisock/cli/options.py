@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from ..launch import overrides
 from ..server import Server
 
-__all__ = ["Options", "apply", "as_arguments", "server_options"]
+__all__ = ["Options", "apply", "as_arguments", "server_options", "workers_option"]
 
 Options: TypeAlias = Mapping[str, Any]
 """What `server_options` gave, by name; `None` where nothing was given."""
@@ -34,6 +34,12 @@ _OPTIONS = (
         help="Any other setting, by its path: --set limits.message_bytes=4096.",
     ),
 )
+
+
+workers_option = click.option(
+    "--workers", metavar="N", help="Processes that share the port; auto for one for each CPU."
+)
+"""For commands that can serve with several processes."""
 
 
 def server_options(command: Function) -> Function:

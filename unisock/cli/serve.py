@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .. import launch
-from .options import apply, as_arguments, server_options
+from .options import apply, as_arguments, server_options, workers_option
 from .output import Command
 from .target import load_server, source_folder
 
@@ -21,17 +21,20 @@ __all__ = ["command"]
 Examples:
   unisock serve app:server
   unisock serve shop/live.py --adapter tornado --port 8001 --reload
+  unisock serve app:server --workers auto
   unisock serve app --set limits.message_bytes=4096 --set origins=https://example.com
 """,
 )
 @click.argument("target", metavar="MODULE:SERVER")
 @server_options
+@workers_option
 @click.option("--reload", is_flag=True, help="Start anew when a *.py file or unisock.toml changes.")
 def command(target: str, reload: bool, **options: Any) -> None:
     """Serve the application in a module or a .py file.
 
     SERVER is the name of its unisock.Server there, `server` unless given. SIGINT and SIGTERM let
-    clients leave in good order; a second one stops at once.
+    clients leave in good order; a second one stops at once. With several workers, SIGHUP replaces
+    one after the other.
     """
     if reload:
         from .reload import keep_serving

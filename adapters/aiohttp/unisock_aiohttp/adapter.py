@@ -96,9 +96,9 @@ class _Listener(Listener):
                 "ssl_shutdown_timeout": seconds,
             }
         for bound in self._sockets:
-            unix = bound.family == socket.AF_UNIX
-            create: Any = loop.create_unix_server if unix else loop.create_server
-            self._servers.append(await create(server, sock=bound, **tls))
+            # A Unix socket, too: since Python 3.13, `create_unix_server` would remove one that
+            # other processes share.
+            self._servers.append(await loop.create_server(server, sock=bound, **tls))
 
     def close(self) -> None:
         for server in self._servers:

@@ -42,6 +42,12 @@ class EngineioProtocol(Protocol):
         self._sessions: dict[str, EngineioSession] = {}
         self._carrier_gate = CarrierGate(gate, self._settings.max_payload)
 
+    @property
+    def sticky(self) -> str | None:
+        if "polling" not in self._settings.transports:
+            return None
+        return 'Set options.transports = ["websocket"] there, and in its clients'
+
     def answer(self, request: Request) -> _Coming:
         handshake = request.handshake
         if handshake.method == "OPTIONS":

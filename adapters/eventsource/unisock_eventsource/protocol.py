@@ -65,6 +65,10 @@ class EventsourceProtocol(Protocol):
         self._options = cast("Options", self.options)
         self._open: dict[str, EventStream] = {}
 
+    @property
+    def sticky(self) -> str | None:
+        return "Set options.post = false there" if self._options.post else None
+
     async def answer(self, request: Request) -> Response | Upgrade:
         handshake, path = request.handshake, self.gate.endpoint.path
         key = handshake.path[len(path.rstrip("/")) :].strip("/")

@@ -20,7 +20,7 @@ from unisock.sockets import address_of
 
 from . import library, pages, receivers, senders, websocket
 from .guard import handshake_of, write
-from .options import Options
+from .options import ALWAYS, ON_REQUEST, Options
 from .router import Router
 from .session import SockjsSession, Tie
 
@@ -62,6 +62,13 @@ class SockjsTornadoAdapter(Adapter):
     def __init__(self, options: dict[str, Any] | None = None) -> None:
         super().__init__()
         self.options = Options.read(options or {}, self.name)
+
+    @property
+    def sticky(self) -> str | None:
+        offered = [name for name in (*ALWAYS, *ON_REQUEST) if self.options.offers(name)]
+        if all(name.startswith("websocket") for name in offered):
+            return None
+        return f'Set options.{self.name}.transports = ["websocket"]'
 
     async def serve(self, gateway: Gateway, *, task_status: TaskStatus[Listener]) -> None:
         routers = self.routers(gateway)

@@ -10,7 +10,7 @@ import msgspec
 
 from unisock import ConfigError
 
-__all__ = ["Options"]
+__all__ = ["ALWAYS", "ON_REQUEST", "Options"]
 
 ALWAYS = ("websocket", "websocket-raw", "xhr-streaming", "xhr-polling", "eventsource")
 ON_REQUEST = ("htmlfile", "jsonp-polling")

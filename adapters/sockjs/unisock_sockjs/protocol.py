@@ -89,6 +89,12 @@ class SockjsProtocol(Protocol):
         delay = self.options.heartbeat_delay
         return self.gate.heartbeat.interval if delay is None else delay / 1000
 
+    @property
+    def sticky(self) -> str | None:
+        if all(name.startswith("websocket") for name in self._transports):
+            return None
+        return 'Set options.transports = ["websocket"] there'
+
     def answer(self, request: Request) -> Coming:
         path = request.handshake.path[self._prefix :]
         if path.endswith("/"):

@@ -32,14 +32,11 @@ async def serve(gateway: Gateway, options: Options, task_status: TaskStatus[List
         links = Links(Door(gateway, options, group.start_soon), gateway.ssl_context)
         try:
             for bound in listener.sockets:
-                create = (
-                    loop.create_unix_server
-                    if bound.family == socket.AF_UNIX
-                    else loop.create_server
-                )
                 # TLS comes later, by our own hand: a client that does not get on with its TLS
-                # handshake is then like any other that does not get on.
-                listener.servers.append(await create(lambda: AsyncioLink(links), sock=bound))
+                # handshake is then like any other that does not get on. A Unix socket, too: since
+                # Python 3.13, `create_unix_server` would remove one that other processes share.
+                server = await loop.create_server(lambda: AsyncioLink(links), sock=bound)
+                listener.servers.append(server)
             task_status.started(listener)
             await anyio.sleep_forever()
         finally:

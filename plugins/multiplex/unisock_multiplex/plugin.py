@@ -91,6 +91,10 @@ class Multiplex:
         register.channels(self._find)
 
     @hookimpl
+    def unisock_per_process(self) -> str:
+        return "channels as audiences"
+
+    @hookimpl
     def unisock_open(self, spark: Spark) -> None:
         if spark.channel:
             self._members.setdefault(spark.channel, {})[spark] = None

@@ -182,6 +182,11 @@ class Rooms(Scope):
     # Hooks.
 
     @hookimpl
+    def unisock_per_process(self) -> str:
+        """A room has the sparks of one process."""
+        return "rooms"
+
+    @hookimpl
     def unisock_start(self, hub: Hub) -> None:
         """Serve the server with this hub.
 
