@@ -32,9 +32,9 @@ check: ## lint, formatting, types, documentation, lock file
 	@.ci/setup check
 	@.ci/check
 
-bench: ## compare each adapter with its bare driver
-	@.ci/setup check
-	@python tests/benchmarks $(ARGS)
+bench: ## measure what unisock costs, against its drivers and peers (ARGS=--quick, ARGS=--help)
+	@.ci/setup bench
+	@python -m tests.benchmarks $(ARGS)
 
 autobahn: ## run Autobahn's WebSocket test suite (ARGS='--adapter tornado --cases 6.*')
 	@.ci/setup autobahn

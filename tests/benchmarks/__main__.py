@@ -1,177 +1,273 @@
-"""Compares each adapter with its bare driver, in one run: ``make bench``.
-
-    python tests/benchmarks --rounds 8 --seconds 1 websockets tornado
-    python tests/benchmarks emulations sockjs --adapters picows
-
-The second compares SockJS and Engine.IO with those of others: see `emulations.py`.
-
-Server and load each have a core of their own, where there are two. Rounds are interleaved, so that
-a slow minute of the machine hits both; ratios are medians over rounds of pairs of the same round.
-"""
+"""Compares unisock with what is beneath it and with its peers: ``make bench``."""
 
 import argparse
 import os
-import random
+import resource
 import statistics
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace as changed
 
-import emulations
-import load
-from load import Result
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from servers import BARE
 
-SIZE = 128
-SERVERS = Path(__file__).with_name("servers.py")
-Workload = Callable[[int, int, str, float], Result]
+from unisock.cli.load.canvas import SvgCanvas
 
+from . import curves, curves_picture, page
+from .core_costs import COSTS
+from .goals import within
+from .load import Load, LoadError
+from .native import best_load
+from .report import markdown, score, table
+from .rows import ADAPTERS, EMULATED_ON, Part, parts
+from .running import Effort, Measured, count, measure
+from .sides import load_core, missing_node
 
-def echo(connections: int, depth: int) -> Workload:
-    def work(pid: int, port: int, suffix: str, seconds: float) -> Result:
-        with load.clients(port, f"/echo{suffix}", connections) as opened:
-            load.echo(opened, depth, SIZE, 0)
-            return load.measure(pid, lambda until: load.echo(opened, depth, SIZE, until), seconds)
+CORE, CURVES = "core", "curves"
+WIDTH = 150
+"""Columns where there is no terminal to ask."""
+NOISY = 0.1
+"""The part of the cores above which others disturb a measurement."""
+EPILOG = """\
+examples:
+  make bench ARGS=--quick
+  make bench ARGS="--only websocket --rows broadcast --rounds 16"
+  make bench ARGS="--only sockjs adapters --adapters picows tornado"
+  make bench ARGS=--write
 
-    return work
-
-
-def broadcast(members: int, depth: int) -> Workload:
-    def work(pid: int, port: int, suffix: str, seconds: float) -> Result:
-        with load.clients(port, f"/broadcast{suffix}", members) as opened:
-            load.broadcast(opened, depth, SIZE, 0)
-            return load.measure(
-                pid, lambda until: load.broadcast(opened, depth, SIZE, until), seconds
-            )
-
-    return work
-
-
-def churn(pid: int, port: int, suffix: str, seconds: float) -> Result:
-    return load.measure(pid, lambda until: load.churn(port, f"/echo{suffix}", until), seconds)
-
-
-WORKLOADS: dict[str, Workload] = {
-    "echo, 1 connection": echo(1, 1),
-    "echo, 100 connections": echo(100, 1),
-    "echo, 100 connections, 16 under way": echo(100, 16),
-    "broadcast to 1000": broadcast(1000, 1),
-    "connect and close": churn,
-}
+The server has one core and the load another. Costs are the server's CPU, of all its threads, for
+an operation. Sides take turns, in random order within each round; a figure is the median over
+rounds, and a ratio is the median of the ratios within each round, with its quartiles. Where the
+load's core was over 90 % busy, the row is marked: the server may have been faster than the load.
+"""
 
 
-def idle_kib(pid: int, port: int, suffix: str, connections: int = 1000) -> float:
-    """Private memory for each idle connection, after one message each."""
-    with load.clients(port, f"/echo{suffix}", 50) as opened:
-        load.echo(opened, 1, SIZE, 0)
-    before = load.private_bytes(pid)
-    with load.clients(port, f"/echo{suffix}", connections) as opened:
-        load.echo(opened, 1, SIZE, 0)
-        return (load.private_bytes(pid) - before) / connections / 1024
+class Bench:
+    """One run: what is asked for, and what has come of it so far."""
 
+    def __init__(self, options: argparse.Namespace, effort: Effort, load: Load) -> None:
+        self.effort = effort
+        self.failures: list[str] = []
+        self.missed: list[str] = []
+        self.met = 0
+        self.others: list[float] = []
+        self._load = load
+        self._options = options
+        terminal = sys.stdout.isatty()
+        self._console = Console(width=None if terminal else WIDTH)
 
-@contextmanager
-def running(kind: str, adapter: str) -> Iterator[tuple[int, int, str]]:
-    """A server process: its id, its port, and what to put behind a path."""
-    process = subprocess.Popen(
-        [sys.executable, str(SERVERS), kind, adapter], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        if len(cores) > 1:
-            os.sched_setaffinity(process.pid, {cores[0]})
-        assert process.stdout is not None
-        port = int(process.stdout.readline())
-        # A SockJS endpoint takes plain WebSockets below its path.
-        yield process.pid, port, "/websocket" if adapter == "sockjs-tornado" else ""
-    finally:
-        process.kill()
-        process.wait()
+    def run(self) -> None:
+        if asked_for(self._options, CORE):
+            self._core()
+        for part in chosen(self._options):
+            self._part(part)
+        if asked_for(self._options, CURVES):
+            self._curves()
 
+    def record(self, name: str, figures: str) -> None:
+        """Put figures into the documentation, if that is asked for.
 
-cores = sorted(os.sched_getaffinity(0))
+        :raises page.PageError: it has no place for them
+        """
+        if self._options.write:
+            text = page.replace(page.PAGE.read_text(encoding="utf-8"), name, figures)
+            page.PAGE.write_text(text, encoding="utf-8")
 
-
-def main() -> None:
-    if sys.argv[1:2] == ["emulations"]:
-        emulations.main(sys.argv[2:])
-        return
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("adapters", nargs="*", metavar="ADAPTER", help=f"of: {', '.join(BARE)}")
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
-    parser.add_argument("--quick", action="store_true", help="two rounds of 0.3 seconds")
-    options = parser.parse_args()
-    rounds, seconds = (2, 0.3) if options.quick else (options.rounds, options.seconds)
-    adapters = options.adapters or list(BARE)
-    if len(cores) > 1:
-        os.sched_setaffinity(0, set(cores[1:2]))
-    console = Console()
-    console.print(
-        f"Python {sys.version.split()[0]}, {SIZE}-byte text messages, {rounds} rounds of "
-        f"{seconds} s; µs are of the server's CPU, for each message."
-    )
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("", total=len(adapters) * 2 * (rounds * len(WORKLOADS) + 1))
-        for adapter in adapters:
-            results, memory = compare(
-                adapter,
-                rounds,
-                seconds,
-                lambda text: progress.update(task, advance=1, description=text),
-            )
-            console.print(table(adapter, results, memory))
-
-
-def compare(
-    adapter: str, rounds: int, seconds: float, step: Callable[[str], None]
-) -> tuple[dict[str, list[tuple[Result, Result]]], list[float]]:
-    """All workloads, on the bare driver and with unisock, in turn."""
-    results: dict[str, list[tuple[Result, Result]]] = {name: [] for name in WORKLOADS}
-    with running("bare", adapter) as bare, running("unisock", adapter) as ours:
-        for number in range(rounds):
-            for name, work in WORKLOADS.items():
-                pair: dict[str, Result] = {}
-                for kind, where in random.sample([("bare", bare), ("ours", ours)], 2):
-                    step(f"{adapter}: {name}, round {number + 1}")
-                    pair[kind] = work(*where, seconds)
-                results[name].append((pair["bare"], pair["ours"]))
-    memory: list[float] = []
-    for kind in ("bare", "unisock"):
-        step(f"{adapter}: memory")
-        with running(kind, adapter) as where:
-            memory.append(idle_kib(*where))
-    return results, memory
-
-
-def table(
-    adapter: str, results: dict[str, list[tuple[Result, Result]]], memory: list[float]
-) -> Table:
-    drawn = Table(title=f"{adapter} {version(adapter)}", title_justify="left")
-    drawn.add_column("", min_width=36)
-    for heading in ("bare /s", "unisock /s", "ratio", "bare µs", "unisock µs", "ratio"):
-        drawn.add_column(heading, justify="right")
-    for name, pairs in results.items():
-        rates = [statistics.median(r.rate for r in side) for side in zip(*pairs, strict=True)]
-        costs = [statistics.median(r.cpu_us for r in side) for side in zip(*pairs, strict=True)]
-        faster = statistics.median(ours.rate / bare.rate for bare, ours in pairs)
-        dearer = statistics.median(ours.cpu_us / bare.cpu_us for bare, ours in pairs)
-        drawn.add_row(
-            name,
-            *(f"{rate:,.0f}" for rate in rates),
-            f"{faster:.2f}",
-            *(f"{cost:.1f}" for cost in costs),
-            f"{dearer:.2f}",
+    @property
+    def noise(self) -> str:
+        """How quiet the machine was."""
+        if not self.others:
+            return ""
+        usual = statistics.median(self.others)
+        often = sum(part > NOISY for part in self.others) / len(self.others)
+        advice = " Measure again when it is quiet." if often > 0.5 else ""
+        return (
+            f"Others had {usual:.0%} of the two cores, and over {NOISY:.0%} in {often:.0%} of the "
+            f"measurements.{advice}"
         )
-    bare, ours = memory
-    drawn.add_row("KiB for an idle connection", "", "", "", f"{bare:.1f}", f"{ours:.1f}", "")
-    return drawn
+
+    def close(self) -> int:
+        """Say how it went; the exit code. A goal that is missed is no failure."""
+        say = self._console.print
+        if self.others:
+            say(self.noise)
+        say(f"{self.met} goals met, {len(self.missed)} missed")
+        for text in self.missed:
+            say(f"  [red]✗[/] {text}", highlight=False)
+        for text in self.failures:
+            say(f"[red]failed:[/] {text}", highlight=False)
+        return 1 if self.failures else 0
+
+    def _core(self) -> None:
+        drawn = Table(title="The core alone, in process", title_justify="left")
+        drawn.add_column("")
+        drawn.add_column("µs", justify="right")
+        drawn.add_column("goal", justify="right")
+        rows = ["| | µs | at most |", "|---|--:|--:|"]
+        for name, (cost, most) in COSTS.items():
+            seconds = cost()
+            good = within(seconds * 1e6, most * 1e6)
+            mark = "✓" if good else "✗"
+            shown, goal = f"{seconds * 1e6:.2f}", f"{most * 1e6:g} {mark}"
+            drawn.add_row(name, shown, f"[{'green' if good else 'red'}]{goal}[/]")
+            rows.append(f"| {name} | {shown} | {goal} |")
+            self.met += good
+            if not good:
+                self.missed.append(f"{name}: {shown} µs, at most {most * 1e6:g}")
+        self._console.print(drawn)
+        self.record(CORE, "\n".join(rows))
+
+    def _part(self, part: Part) -> None:
+        results = self._measure(part)
+        self._console.print(table(part, results))
+        self.record(part.name, markdown(part, results))
+        judged = score(part, results)
+        self.met += judged.met
+        self.missed += judged.missed
+
+    def _curves(self) -> None:
+        drawn: list[tuple[curves.Curve, dict[str, list[curves.Point]]]] = []
+        for curve in curves.curves(self.effort.many):
+            results = self._measure(curve.part)
+            self._console.print(table(curve.part, results))
+            drawn.append((curve, curves.points(curve, results)))
+        self.record(CURVES, "\n\n".join(curves.markdown(*each) for each in drawn))
+        if self._options.write:
+            canvas = SvgCanvas(*curves_picture.size(len(drawn)))
+            curves_picture.draw(canvas, drawn)
+            canvas.save(page.PICTURE)
+
+    def _measure(self, part: Part) -> list[Measured]:
+        with Progress(
+            TextColumn("{task.fields[part]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=self._console,
+            transient=True,
+        ) as progress:
+            task = progress.add_task("", total=count(part, self.effort), part=part.name)
+            begun = 0
+
+            def step(text: str) -> None:
+                nonlocal begun
+                progress.update(task, completed=begun, description=text)
+                begun += 1
+
+            results = measure(part, self.effort, self._load, step)
+        for result in results:
+            for side, outcome in result.outcomes.items():
+                self.others += [one.others for one in outcome.samples if one.others is not None]
+                if outcome.failure and not outcome.missing:
+                    self.failures.append(f"{result.row.name}, {side.name}: {outcome.failure}")
+        return results
+
+
+def asked_for(options: argparse.Namespace, name: str) -> bool:
+    """Whether a part is to be measured. Rows can be chosen only where there are any."""
+    if name in (CORE, CURVES) and options.rows:
+        return False
+    return not options.only or name in options.only
+
+
+def chosen(options: argparse.Namespace) -> list[Part]:
+    """The tables, with the rows that are asked for."""
+    adapters = options.adapters
+    emulated = adapters or (("picows",) if options.quick else EMULATED_ON)
+    found: list[Part] = []
+    for part in parts(adapters, emulated):
+        rows = [row for row in part.rows if options.rows.lower() in row.name.lower()]
+        if options.no_node:
+            rows = [
+                changed(row, sides=[side for side in row.sides if side.kind != "npm"])
+                for row in rows
+            ]
+        if rows and asked_for(options, part.name):
+            found.append(changed(part, rows=rows))
+    return found
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """What was asked for; a mistake ends the program."""
+    parser = argparse.ArgumentParser(
+        prog="make bench ARGS=…",
+        description=(__doc__ or "").strip(),
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    names = [CORE, *(part.name for part in parts()), CURVES]
+    add = parser.add_argument
+    add("--quick", action="store_true", help="one short round: under three minutes in all")
+    add("--only", nargs="+", choices=names, metavar="PART", help=f"of: {', '.join(names)}")
+    add("--rows", default="", metavar="TEXT", help="only rows with this in their name")
+    of = f"of: {', '.join(ADAPTERS)}"
+    add("--adapters", nargs="+", choices=ADAPTERS, metavar="NAME", default=(), help=of)
+    add("--rounds", type=int, metavar="N", help="8 by default")
+    add("--seconds", type=float, metavar="S", help="of each measurement; 0.5 by default")
+    add("--no-node", action="store_true", help="without npm's servers")
+    add("--write", action="store_true", help="write the figures into docs/explanation")
+    options = parser.parse_args(arguments)
+    if (options.rounds or 1) < 1 or (options.seconds or 1) <= 0:
+        parser.error("--rounds and --seconds must be more than 0")
+    if options.write and options.rows:
+        parser.error("--write writes whole tables: leave --rows out")
+    return options
+
+
+def effort_of(options: argparse.Namespace) -> Effort:
+    """How much is to be measured."""
+    usual = Effort(1, 0.2, 0.1, 1000) if options.quick else Effort(8, 0.5, 0.5, 10_000)
+    return changed(
+        usual,
+        rounds=options.rounds or usual.rounds,
+        seconds=options.seconds or usual.seconds,
+    )
+
+
+def allow_files(number: int) -> None:
+    """Let this process, and those that it starts, open so many files.
+
+    :raises LoadError: the system does not allow it
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < number:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (number, max(hard, number)))
+        except (ValueError, OSError):
+            raise LoadError(
+                f"{number} files must be open at a time, and {hard} may; type: ulimit -n {number}"
+            ) from None
+
+
+def main() -> int:
+    options = parse()
+    if sys.platform != "linux":
+        print("the benchmarks need Linux, for its epoll and its /proc", file=sys.stderr)
+        return 2
+    effort = effort_of(options)
+    sides = [side for part in chosen(options) for row in part.rows for side in row.sides]
+    if any(side.kind == "npm" for side in sides) and missing_node():
+        print(f"{missing_node()}, or leave npm's servers out with --no-node", file=sys.stderr)
+        return 2
+    try:
+        allow_files(effort.many + 1000)
+        load = best_load()
+        os.sched_setaffinity(0, load_core)
+        bench = Bench(options, effort, load)
+        print(f"{effort.rounds} rounds of {effort.seconds} s. {page.machine(load)}\n")
+        bench.run()
+        if not options.only:
+            said = f"{page.machine(load)} {bench.noise}"
+            bench.record("machine", f"`{page.command()}`: {said}")
+        return bench.close()
+    except (LoadError, page.PageError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

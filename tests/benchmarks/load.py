@@ -1,165 +1,285 @@
-"""The load: raw sockets in one epoll loop. It counts bytes and parses nothing, so that the server
-is the bottleneck, not this.
+"""The load's hot loops, on sockets that do not block. They count bytes and parse nothing.
+
+`load` gives those of `load.c`, where there is a C compiler, and else those in Python.
 """
 
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-REQUEST = (
-    "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
-    "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-    "Sec-WebSocket-Version: 13\r\n\r\n"
-)
-CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"  # 1000, with a mask of zeros
+__all__ = ["PATIENCE", "Load", "LoadError", "PythonLoad", "Step"]
+
 PATIENCE = 20.0
+"""Seconds without an answer after which a server counts as stuck."""
+READ = 262_144
 
 
-def frame(size: int) -> bytes:
-    """A text message as a client sends it; the mask is zeros (RFC 6455 section 5.3)."""
-    payload = b"x" * size
-    if size < 126:
-        header = bytes([0x81, 0x80 | size])
-    elif size < 65536:
-        header = b"\x81\xfe" + size.to_bytes(2, "big")
-    else:
-        header = b"\x81\xff" + size.to_bytes(8, "big")
-    return header + bytes(4) + payload
-
-
-def reply_size(size: int) -> int:
-    """The same message as a server sends it: no mask."""
-    return len(frame(size)) - 4
-
-
-def connect(port: int, path: str) -> socket.socket:
-    """An open WebSocket."""
-    client = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    client.sendall(REQUEST.format(path=path, port=port).encode())
-    head = b""
-    while b"\r\n\r\n" not in head:
-        chunk = client.recv(4096)
-        if not chunk:
-            raise ConnectionError(f"refused: {head!r}")
-        head += chunk
-    if not head.startswith(b"HTTP/1.1 101"):
-        raise ConnectionError(head.decode())
-    client.setblocking(False)
-    return client
-
-
-@contextmanager
-def clients(port: int, path: str, number: int) -> Iterator[list[socket.socket]]:
-    """So many open WebSockets."""
-    opened: list[socket.socket] = []
-    try:
-        opened.extend(connect(port, path) for _ in range(number))
-        yield opened
-    finally:
-        for client in opened:
-            client.close()
-
-
-def cpu(pid: int) -> float:
-    """The seconds of CPU that a process has used with all its threads, to the nanosecond."""
-    spent = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(thread.read_text().split()[0]) for thread in spent) / 1e9
-
-
-def private_bytes(pid: int) -> int:
-    """The memory that a process shares with no other."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
+class LoadError(Exception):
+    """The server did not do what it was expected to."""
 
 
 @dataclass(frozen=True)
-class Result:
-    """So many operations in so many seconds, and what the server's CPU was busy for it."""
+class Step:
+    """What a visitor sends, and what ends its waiting. The last step waits for the server to hang
+    up.
+    """
 
-    operations: int
-    seconds: float
-    cpu_seconds: float
-
-    @property
-    def rate(self) -> float:
-        return self.operations / self.seconds
-
-    @property
-    def cpu_us(self) -> float:
-        return self.cpu_seconds / self.operations * 1e6
+    send: bytes
+    awaited: bytes = b""
 
 
-def measure(pid: int, work: Callable[[float], int], seconds: float) -> Result:
-    """Run work for some seconds; it is told when to end, and returns the operations done."""
-    before, start = cpu(pid), time.perf_counter()
-    operations = work(start + seconds)
-    return Result(operations, time.perf_counter() - start, cpu(pid) - before)
+class Load(ABC):
+    """Every method works until a moment of `time.perf_counter`, and then waits for what is under
+    way.
+    """
+
+    name = ""
+
+    @abstractmethod
+    def closed(
+        self,
+        clients: Sequence[socket.socket],
+        message: bytes,
+        depth: int,
+        reply: int,
+        until: float,
+    ) -> int:
+        """Each client has ``depth`` messages under way: what was answered is sent again at once.
+
+        :param reply: bytes that answer a message
+        :returns: the answers
+        """
+
+    @abstractmethod
+    def lockstep(
+        self,
+        sources: Sequence[tuple[socket.socket, bytes]],
+        sinks: Sequence[socket.socket],
+        size: int,
+        until: float,
+    ) -> int:
+        """All sources send; when all that was to come has come, again.
+
+        :param size: bytes that come each time, to all sinks together
+        :returns: how often; at least once
+        """
+
+    @abstractmethod
+    def paced(
+        self,
+        clients: Sequence[socket.socket],
+        message: bytes,
+        reply: int,
+        rate: float,
+        until: float,
+    ) -> Sequence[float]:
+        """One client after the other sends at planned moments, whatever is answered.
+
+        :param rate: messages a second, of all together
+        :returns: the seconds of each round trip, counted from the planned moment
+        """
+
+    @abstractmethod
+    def churn(self, port: int, steps: Sequence[Step], slots: int, until: float) -> int:
+        """Visitors come, take their steps and go, so many at a time; returns how many did."""
 
 
-def echo(opened: list[socket.socket], depth: int, size: int, until: float) -> int:
-    """Keep ``depth`` messages under way on each connection; the number that came back."""
-    message, reply = frame(size), reply_size(size)
-    poll = select.epoll()
-    by_number = {client.fileno(): client for client in opened}
-    partial = dict.fromkeys(by_number, 0)
-    for number, client in by_number.items():
-        poll.register(number, select.EPOLLIN)
-        client.sendall(message * depth)
-    done, running, missing = 0, True, len(opened) * depth
-    while missing:
-        events = poll.poll(PATIENCE)
-        if not events:
-            raise TimeoutError("the server has stopped answering")
-        running = running and time.perf_counter() < until
-        for number, _ in events:
-            client = by_number[number]
-            received = partial[number] + len(client.recv(262_144))
-            whole, partial[number] = divmod(received, reply)
-            done += whole
-            if running and whole:
-                client.sendall(message * whole)
-            else:
-                missing -= whole
-    poll.close()
-    return done
+class PythonLoad(Load):
+    """In Python: slower than some of the servers, which the report then shows."""
+
+    name = "Python"
+
+    def closed(
+        self,
+        clients: Sequence[socket.socket],
+        message: bytes,
+        depth: int,
+        reply: int,
+        until: float,
+    ) -> int:
+        with _Poll(clients) as poll:
+            partial = [0] * len(clients)
+            for client in clients:
+                _send(client, message * depth)
+            done, running, missing = 0, True, len(clients) * depth
+            while missing:
+                ready = poll.wait()
+                running = running and time.perf_counter() < until
+                for index in ready:
+                    whole, partial[index] = divmod(partial[index] + _read(clients[index]), reply)
+                    done += whole
+                    if running and whole:
+                        _send(clients[index], message * whole)
+                    else:
+                        missing -= whole
+            return done
+
+    def lockstep(
+        self,
+        sources: Sequence[tuple[socket.socket, bytes]],
+        sinks: Sequence[socket.socket],
+        size: int,
+        until: float,
+    ) -> int:
+        rounds = 0
+        with _Poll(sinks) as poll:
+            while not rounds or time.perf_counter() < until:
+                for source, data in sources:
+                    _send(source, data)
+                missing = size
+                while missing > 0:
+                    missing -= sum(_read(sinks[index]) for index in poll.wait())
+                if missing < 0:
+                    raise LoadError("more came than was to come")
+                rounds += 1
+        return rounds
+
+    def paced(
+        self,
+        clients: Sequence[socket.socket],
+        message: bytes,
+        reply: int,
+        rate: float,
+        until: float,
+    ) -> Sequence[float]:
+        due: list[deque[float]] = [deque() for _ in clients]
+        partial = [0] * len(clients)
+        trips: list[float] = []
+        sent, start = 0, time.perf_counter()
+        total = int((until - start) * rate) + 1 if until > start else 0
+        now = heard = start
+        with _Poll(clients) as poll:
+            while len(trips) < total:
+                planned = start + sent / rate
+                if sent < total and planned <= now:
+                    index = sent % len(clients)
+                    due[index].append(planned)
+                    _send(clients[index], message)
+                    sent += 1
+                ready = poll.look()
+                now = time.perf_counter()
+                for index in ready:
+                    heard = now
+                    whole, partial[index] = divmod(partial[index] + _read(clients[index]), reply)
+                    trips += [now - due[index].popleft() for _ in range(whole)]
+                if len(trips) < sent and now - heard > PATIENCE:
+                    raise LoadError("the server has stopped answering")
+        return trips
+
+    def churn(self, port: int, steps: Sequence[Step], slots: int, until: float) -> int:
+        done, running = 0, True
+        poll = select.epoll()
+        visitors: dict[int, _Visitor] = {}
+
+        def come() -> None:
+            visitor = _Visitor(port, steps)
+            visitors[visitor.client.fileno()] = visitor
+            poll.register(visitor.client, select.EPOLLIN)
+
+        try:
+            for _ in range(slots):
+                come()
+            while visitors:
+                ready = poll.poll(PATIENCE)
+                if not ready:
+                    raise LoadError("the server has stopped answering")
+                running = running and time.perf_counter() < until
+                for number, _ in ready:
+                    if not visitors[number].go_on():
+                        continue
+                    poll.unregister(number)
+                    visitors.pop(number).client.close()
+                    done += 1
+                    if running:
+                        come()
+        finally:
+            poll.close()
+            for visitor in visitors.values():
+                visitor.client.close()
+        return done
 
 
-def broadcast(opened: list[socket.socket], depth: int, size: int, until: float) -> int:
-    """One client sends, all receive, and so on; the number of deliveries."""
-    message, reply = frame(size), reply_size(size)
-    poll = select.epoll()
-    by_number = {client.fileno(): client for client in opened}
-    for number in by_number:
-        poll.register(number, select.EPOLLIN)
-    done = 0
-    while time.perf_counter() < until:
-        opened[0].sendall(message * depth)
-        missing = len(opened) * reply * depth
-        while missing:
-            events = poll.poll(PATIENCE)
-            if not events:
-                raise TimeoutError("the server has stopped sending")
-            for number, _ in events:
-                missing -= len(by_number[number].recv(262_144))
-        done += len(opened) * depth
-    poll.close()
-    return done
+class _Poll:
+    """Says by index which sockets can be read."""
+
+    def __init__(self, clients: Sequence[socket.socket]) -> None:
+        self._poll = select.epoll()
+        self._indexes = {client.fileno(): index for index, client in enumerate(clients)}
+        for number in self._indexes:
+            self._poll.register(number, select.EPOLLIN)
+
+    def __enter__(self) -> "_Poll":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._poll.close()
+
+    def look(self) -> list[int]:
+        return [self._indexes[number] for number, _ in self._poll.poll(0)]
+
+    def wait(self) -> list[int]:
+        ready = self._poll.poll(PATIENCE)
+        if not ready:
+            raise LoadError("the server has stopped answering")
+        return [self._indexes[number] for number, _ in ready]
 
 
-def churn(port: int, path: str, until: float) -> int:
-    """Connect and close, one after the other; how often."""
-    done = 0
-    while time.perf_counter() < until:
-        client = connect(port, path)
-        client.settimeout(PATIENCE)
-        client.sendall(CLOSE)
-        while client.recv(4096):
-            pass
-        client.close()
-        done += 1
-    return done
+@dataclass
+class _Visitor:
+    port: int
+    steps: Sequence[Step]
+    client: socket.socket = field(init=False)
+    step: int = 0
+    held: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.client = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+        self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.client.sendall(self.steps[0].send)
+
+    def go_on(self) -> bool:
+        """Take what has come and do what is next; whether the server has hung up at the end."""
+        last = len(self.steps) - 1
+        try:
+            data = self.client.recv(READ)
+        except ConnectionResetError:
+            data = b""
+        if self.step == last:
+            return not data
+        if not data:
+            raise LoadError(f"closed too early, behind {self.held!r}")
+        self.held += data
+        while self.step < last:
+            _, found, rest = self.held.partition(self.steps[self.step].awaited)
+            if not found:
+                break
+            self.held = rest
+            self.step += 1
+            if self.steps[self.step].send:
+                self.client.sendall(self.steps[self.step].send)
+        return False
+
+
+def _read(client: socket.socket) -> int:
+    """How many bytes have come."""
+    try:
+        data = client.recv(READ)
+    except BlockingIOError:
+        return 0
+    if not data:
+        raise LoadError("the server has hung up")
+    return len(data)
+
+
+def _send(client: socket.socket, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        try:
+            left = left[client.send(left) :]
+        except BlockingIOError:
+            if not select.select([], [client], [], PATIENCE)[1]:
+                raise LoadError("the server has stopped reading") from None
