@@ -110,6 +110,11 @@ class Delivery(msgspec.Struct, frozen=True):
     queued: int = 0
     dropped: int = 0
 
+    @staticmethod
+    def of(sent: Sent) -> Delivery:
+        """What became of one message to one client."""
+        return _TO_ONE[sent]
+
 
 class Origin(Enum):
     """Who ended a connection."""
@@ -121,6 +126,11 @@ class Origin(Enum):
     """The server told a client not to come back."""
 
 
+_TO_ONE = {
+    Sent.SENT: Delivery(sent=1),
+    Sent.QUEUED: Delivery(queued=1),
+    Sent.DROPPED: Delivery(dropped=1),
+}
 _COME_BACK = frozenset({1001, 1005, 1006, 1011, 1012, 1013, 1014, 1015})
 _SENDABLE = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
 _ERRORS: dict[Origin, type[ConnectionClosed]] = {

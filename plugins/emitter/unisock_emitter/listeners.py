@@ -59,8 +59,9 @@ class Listener:
             hints = get_type_hints(function, include_extras=True)
         except (NameError, TypeError, ValueError) as error:
             raise ConfigError(f"{_name(function)}: {error}", key="events") from error
-        self._types: list[Any] = []
-        self._required = 0
+        # Arguments that are checked: their places and types.
+        self._types: list[tuple[int, Any]] = []
+        self._most = self._required = 0
         self._rest: Any = None
         self._many = False
         for number, parameter in enumerate(parameters):
@@ -70,7 +71,9 @@ class Listener:
                     self._many, self._rest = True, annotation
                 case parameter.POSITIONAL_ONLY | parameter.POSITIONAL_OR_KEYWORD:
                     if number >= own:
-                        self._types.append(annotation)
+                        if annotation not in _FREE:
+                            self._types.append((number - own, annotation))
+                        self._most += 1
                         self._required += parameter.default is parameter.empty
                 case parameter.KEYWORD_ONLY if parameter.default is parameter.empty:
                     raise ConfigError(
@@ -86,17 +89,21 @@ class Listener:
 
         :raises InvalidArguments: they are too few, too many, or of other types
         """
-        most = len(self._types)
-        if len(args) < self._required or (len(args) > most and not self._many):
+        bound, most = [*args], self._most
+        if len(bound) < self._required or (len(bound) > most and not self._many):
             wanted = f"{self._required}" if self._required == most else f"{self._required}–{most}"
             if self._many:
                 wanted = f"at least {self._required}"
-            raise InvalidArguments(f"this event takes {wanted} arguments, not {len(args)}")
-        types = [*self._types, *[self._rest] * (len(args) - most)]
-        return [
-            _convert(number, argument, kind)
-            for number, (argument, kind) in enumerate(zip(args, types, strict=False), 1)
-        ]
+            raise InvalidArguments(f"this event takes {wanted} arguments, not {len(bound)}")
+        for place, kind in self._types:
+            if place < len(bound) and type(bound[place]) is not kind:
+                bound[place] = _convert(place + 1, bound[place], kind)
+        if len(bound) > most and self._rest not in _FREE:
+            bound[most:] = [
+                _convert(number, argument, self._rest)
+                for number, argument in enumerate(bound[most:], most + 1)
+            ]
+        return bound
 
 
 class _Book:
@@ -159,8 +166,6 @@ class Listeners:
 
 
 def _convert(number: int, argument: object, kind: Any) -> Any:
-    if kind in _FREE:
-        return argument
     try:
         return msgspec.convert(argument, kind)
     except (msgspec.ValidationError, RecursionError) as error:

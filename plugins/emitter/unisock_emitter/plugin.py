@@ -103,7 +103,10 @@ class Emitter:
         :raises EncodeError: the arguments have no form in the codec of some
         """
         check_name(name)
-        return audience(who).send_packet_nowait(Event(name, args), overflow)
+        event = Event(name, args)
+        if isinstance(who, Recipient):
+            return Delivery.of(who.send_packet_nowait(event, overflow))
+        return audience(who).send_packet_nowait(event, overflow)
 
     async def request(
         self, spark: Recipient, name: str, *args: Any, timeout: float | None = None
@@ -198,7 +201,7 @@ class Emitter:
         before = (spark, event.name) if listener.with_name else (spark,)
         try:
             result = listener.function(*before, *args)
-            if inspect.isawaitable(result):
+            if result is not None and inspect.isawaitable(result):
                 return self._await(spark, event, result)
             return self._answer(spark, event, result)
         except (EventError, LimitExceeded) as error:

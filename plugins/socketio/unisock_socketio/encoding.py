@@ -47,10 +47,10 @@ class NamespaceEncoder(Encoder):
         return self._event([MESSAGE, payload])
 
     def encode(self, packet: AnyPacket) -> Wire:
+        if type(packet) is Event and packet.id is None:  # what there is most of
+            return self._event([packet.name, *packet.args])
         match packet:
             case Event(name, args, number):
-                if number is None:
-                    return self._event([name, *args])
                 return self._pack(EVENT, self.namespace, [name, *args], number)
             case Ack(number, args, fault):
                 answer = [*args] if fault is None else [_refusal(fault)]
