@@ -6,15 +6,17 @@ from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import ByteStream
 
 from unisock import Message, Origin, Spark
 from unisock.testing.conformance.base import Watch, eventually
 from unisock.testing.frames import FrameSuite
 from unisock.testing.websocket import frame
 from unisock.testing.wire import read_all
-from unisock_picows.connection import LARGE, MANY, PicowsConnection
+from unisock_picows import hearing
+from unisock_picows.connection import LARGE, MANY
 from unisock_picows.parser import CALM, free
+
+from .spy import connection_of, exactly, spy
 
 pytestmark = pytest.mark.anyio
 
@@ -28,31 +30,11 @@ def close_of(data: bytes) -> tuple[int, str]:
     return int.from_bytes(data[2:4], "big"), data[4:].decode()
 
 
-def connection_of(spark: Spark) -> PicowsConnection:
-    connection = spark.connection
-    assert isinstance(connection, PicowsConnection)
-    return connection
-
-
-def spy(spark: Spark) -> list[bytes]:
-    """What is written to a client from now on, write by write."""
-    connection = connection_of(spark)
-    written: list[bytes] = []
-    put_out = connection.put_out
-
-    def note(data: bytes) -> None:
-        written.append(data)
-        put_out(data)
-
-    connection.put_out = note
-    return written
-
-
-async def exactly(stream: ByteStream, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        data += await stream.receive(size - len(data))
-    return data
+@pytest.fixture(autouse=True, params=["kept", "lent"])
+def parsers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few connections keep their parsers between messages; many borrow one for each read."""
+    if request.param == "lent":
+        monkeypatch.setattr(hearing, "AWAKE", -1)
 
 
 class TestFrames(FrameSuite):
@@ -247,9 +229,10 @@ async def test_an_idle_client_gives_back_the_buffer_of_a_large_message(kit: Any)
         message = b"x" * 500_000
         await peer.send(message)
         assert await peer.receive() == message
-        transport: Any = connection_of(spark)._transport
-        assert len(free(transport.get_protocol())) > CALM
-        await eventually(lambda: transport.get_protocol() is connection_of(spark))
+        connection: Any = connection_of(spark)
+        await eventually(lambda: connection._transport.get_protocol() is connection)
+        spare = [ear for ears in connection._door.ears._spare.values() for ear in ears]
+        assert all(len(free(ear.parser)) <= CALM for ear in spare)
         await peer.send("still here")
         assert await peer.receive() == "still here"
 

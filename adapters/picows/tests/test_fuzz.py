@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Any
+from unittest.mock import patch
 
 import anyio
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from unisock.testing.running import serving
 from unisock.testing.websocket import frame
 from unisock.testing.wire import read_all
+from unisock_picows import hearing
 
 LIMITS = {"message_bytes": 300, "fragments": 4, "close_seconds": 5.0}
 
@@ -118,8 +120,11 @@ async def talk(kit: Any, conversations: list[tuple[bytes, list[bytes]]]) -> list
 @given(streams, cuts)
 def test_frames_mean_the_same_however_they_come(kit: Any, data: bytes, sizes: list[int]) -> None:
     opening = kit.handshake()
-    whole, pieces = anyio.run(talk, kit, [(opening, [data]), (opening, cut(data, sizes))])
+    in_pieces = (opening, cut(data, sizes))
+    whole, pieces = anyio.run(talk, kit, [(opening, [data]), in_pieces])
     assert pieces == whole
+    with patch.object(hearing, "AWAKE", -1):  # each read borrows a parser
+        assert anyio.run(talk, kit, [in_pieces]) == [whole]
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,0 +1,37 @@
+"""What is written to a client, write by write."""
+
+from __future__ import annotations
+
+from anyio.abc import ByteStream
+
+from unisock import Spark
+from unisock_picows.connection import PicowsConnection
+
+__all__ = ["connection_of", "exactly", "spy"]
+
+
+def connection_of(spark: Spark) -> PicowsConnection:
+    connection = spark.connection
+    assert isinstance(connection, PicowsConnection)
+    return connection
+
+
+def spy(spark: Spark) -> list[bytes]:
+    """What is written to a client from now on."""
+    connection = connection_of(spark)
+    written: list[bytes] = []
+    put_out = connection.put_out
+
+    def note(data: bytes) -> None:
+        written.append(data)
+        put_out(data)
+
+    connection.put_out = note
+    return written
+
+
+async def exactly(stream: ByteStream, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        data += await stream.receive(size - len(data))
+    return data
