@@ -20,7 +20,7 @@ from unisock.frame_connection import FrameConnection, StreamConnection
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = """
-    errors | limits | timers | capabilities
+    errors | limits | timers | capabilities | pauses
     messages
     handshake | framing | codecs | url
     exchange | config | options | frames

@@ -154,6 +154,8 @@ class Settings(_Table, frozen=True, kw_only=True):
     """How long SIGTERM and SIGINT wait for clients to leave."""
     workers: int | Literal["auto"] = 1
     """Processes that share the address, if unisock starts them; ``auto``: one for each CPU."""
+    freeze: bool = False
+    """What survived a full garbage collection is spared the next, in processes unisock starts."""
     limits: Limits = Limits()
     heartbeat: Heartbeat = Heartbeat()
     options: dict[str, dict[str, Any]] = {}

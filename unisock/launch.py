@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from typing import Any, NoReturn, Protocol
 
@@ -19,6 +20,7 @@ from .abc import Adapter
 from .config import Settings
 from .errors import ConfigError
 from .handshake import Address
+from .pauses import sparing_survivors
 from .sockets import SharedPorts
 from .worker import STOP, Worker
 from .workers import Failed, Overseer, count
@@ -79,7 +81,8 @@ def run(server: Servable, argv: Sequence[str] | None = None) -> None:
             _oversee(server, workers)
         else:
             backend = server.settings.backend
-            anyio.run(_main, server, worker, backend=backend, backend_options=options)
+            with sparing_survivors() if server.settings.freeze else nullcontext():
+                anyio.run(_main, server, worker, backend=backend, backend_options=options)
     except ConfigError as error:
         fail(error)
     finally:

@@ -65,6 +65,7 @@ class Part:
 
 
 OURS = unisock()
+FROZEN = unisock(name="unisock, freeze = true", settings=("freeze=true",))
 ASYNC = unisock(name="unisock, async handler", path="/async")
 PICOWS = bare("picows")
 WS = npm("ws")
@@ -276,8 +277,8 @@ def _pauses() -> Part:
             Row(
                 "messages and visitors",
                 Pauses(),
-                [OURS, PICOWS],
-                [Bound(20)],
+                [FROZEN, OURS, PICOWS],
+                [Bound(20, ours=FROZEN.name)],
                 unit="ms",
                 fresh=True,
                 rounds=3,

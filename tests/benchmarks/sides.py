@@ -80,10 +80,11 @@ class Side:
         """
         match self.kind:
             case "unisock":
-                app, adapter = self.program
+                app, adapter, *settings = self.program
                 target = f"tests.benchmarks.servers.app:{app}"
                 serve = (sys.executable, "-m", "unisock", "serve", target)
-                return (*serve, "--adapter", adapter, "--port", "0")
+                more = [part for one in settings for part in ("--set", one)]
+                return (*serve, "--adapter", adapter, "--port", "0", *more)
             case "python":
                 return (sys.executable, "-m", "tests.benchmarks.servers.drivers", *self.program)
             case "npm":
@@ -96,10 +97,14 @@ class Side:
 
 
 def unisock(
-    adapter: str = "picows", app: str = "plain", name: str = "unisock", path: str | None = None
+    adapter: str = "picows",
+    app: str = "plain",
+    name: str = "unisock",
+    path: str | None = None,
+    settings: tuple[str, ...] = (),
 ) -> Side:
-    """Ours, as `unisock serve` runs it."""
-    return Side(name, "unisock", (app, adapter), path=path)
+    """Ours, as `unisock serve` runs it, with these settings."""
+    return Side(name, "unisock", (app, adapter, *settings), path=path)
 
 
 def bare(driver: str) -> Side:

@@ -54,6 +54,23 @@ async def test_a_spark_knows_its_rooms(house):
     assert rooms.leave_all(ann) == frozenset()
 
 
+@pytest.mark.parametrize("number", [1, 2, 8, 9, 20])
+async def test_a_spark_leaves_its_rooms_in_any_order(house, number):
+    rooms = house.rooms
+    ann, _ = await house.enter()
+    names = [f"room {index}" for index in range(number)]
+    for name in names:
+        rooms.join(ann, name)
+    assert rooms.of(ann) == set(names)
+    left = names[1::2] + names[::2]
+    while left:
+        assert rooms.leave(ann, left.pop())
+        assert rooms.of(ann) == set(left)
+        assert set(rooms) == set(left)
+    assert rooms.join(ann, "again")
+    assert rooms.of(ann) == {"again"}
+
+
 async def test_the_collection_is_the_rooms_that_exist(house):
     rooms = house.rooms
     (ann, _), (bob, _) = await house.enter(), await house.enter()

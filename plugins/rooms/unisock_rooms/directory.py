@@ -11,6 +11,10 @@ from .patterns import Pattern
 
 __all__ = ["Directories", "Directory", "Group", "Memberships"]
 
+FEW = 8
+"""Names of a spark that are kept in a row: a dictionary is quicker to look into when there are
+many, and larger than all the rest of a membership.
+"""
 REMEMBERED = 4096
 """Names of rooms whose listeners are remembered from one send to the next."""
 
@@ -46,9 +50,8 @@ class Memberships:
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
         self.groups: dict[str, Group] = {}
-        # Most sparks are in one room only. Then its group itself is the value: a dictionary of one
-        # would be larger than all the rest of a membership.
-        self._by_spark: dict[Spark, Group | dict[str, Group]] = {}
+        # Most sparks are in one room only. Then its group itself is the value.
+        self._by_spark: dict[Spark, Group | tuple[Group, ...] | dict[str, Group]] = {}
 
     def has(self, spark: Spark, name: str) -> bool:
         """Whether the spark is under this name."""
@@ -66,45 +69,52 @@ class Memberships:
         if known is None:
             self._by_spark[spark] = group
         elif isinstance(known, Group):
-            self._by_spark[spark] = {known.name: known, group.name: group}
+            self._by_spark[spark] = (known, group)
+        elif isinstance(known, dict):
+            known[name] = group
+        elif len(known) < FEW:
+            self._by_spark[spark] = (*known, group)
         else:
-            known[group.name] = group
+            self._by_spark[spark] = {one.name: one for one in (*known, group)}
 
     def remove(self, spark: Spark, name: str) -> bool:
         """Take a spark from under a name; returns whether it was there."""
         if not self.has(spark, name):
             return False
-        known = self._by_spark[spark]
+        group, known = self.groups[name], self._by_spark[spark]
         if isinstance(known, Group) or len(known) == 1:
             del self._by_spark[spark]
-        else:
+        elif isinstance(known, dict):
             del known[name]
-        self._take_out(spark, self.groups[name])
+        else:
+            rest = tuple([one for one in known if one is not group])
+            self._by_spark[spark] = rest[0] if len(rest) == 1 else rest
+        self._take_out(spark, group)
         return True
 
     def remove_all(self, spark: Spark) -> list[str]:
         """Take a spark from under all names; returns them."""
-        known = self._by_spark.pop(spark, None)
-        if known is None:
-            return []
-        groups = [known] if isinstance(known, Group) else [*known.values()]
+        groups = self._groups_of(spark)
+        self._by_spark.pop(spark, None)
         for group in groups:
             self._take_out(spark, group)
         return [group.name for group in groups]
 
     def of(self, spark: Spark) -> frozenset[str]:
         """The names that a spark is under."""
-        known = self._by_spark.get(spark)
-        if known is None:
-            return frozenset()
-        return frozenset((known.name,)) if isinstance(known, Group) else frozenset(known)
+        return frozenset([group.name for group in self._groups_of(spark)])
 
     def count(self, spark: Spark) -> int:
         """How many names a spark is under."""
+        return len(self._groups_of(spark))
+
+    def _groups_of(self, spark: Spark) -> Sequence[Group]:
         known = self._by_spark.get(spark)
         if known is None:
-            return 0
-        return 1 if isinstance(known, Group) else len(known)
+            return ()
+        if isinstance(known, Group):
+            return (known,)
+        return known if isinstance(known, tuple) else [*known.values()]
 
     def clear(self) -> None:
         """Forget everybody."""
