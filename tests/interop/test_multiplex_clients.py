@@ -34,6 +34,7 @@ TOPICS: dict[str, list[str]] = {
     "members": ["let me in"],
     "nobody's": ["hello?"],
 }
+OLD, HOSTS = "sockjs-tornado", ("tornado", "aiohttp", "asgi", "picows")
 CLOSED = ["closing", "members", "nobody's"]
 
 
@@ -42,10 +43,15 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+def sockjs_of(host: str) -> str | None:
+    """The protocol of an endpoint; one host has no other."""
+    return None if host == OLD else "sockjs"
+
+
 class Application:
     """Topics: three that answer with their name, and three that end."""
 
-    def __init__(self, adapter: str) -> None:
+    def __init__(self, adapter: str, protocol: str | None = None) -> None:
         self.multiplex = Multiplex()
         self.rooms = Rooms()
         self.ends: list[tuple[str, int]] = []
@@ -54,8 +60,11 @@ class Application:
             adapter=adapter,
             plugins=[self.multiplex, self.rooms],
             endpoints=[
-                {"path": "/multiplex", "dialect": "websocket-multiplex", "codec": "text"},
-                {"path": "/stream", "codec": "text"},
+                {"path": path, "dialect": dialect, "codec": "text", "protocol": protocol}
+                for path, dialect in (
+                    ("/multiplex", "websocket-multiplex"),
+                    ("/stream", "plain"),
+                )
             ],
         )
         for name in ("ann", "bob", ODD):
@@ -106,10 +115,18 @@ async def in_node(kind: str, url: str) -> dict[str, Any]:
     return seen
 
 
-@pytest.mark.parametrize("transport", ["websocket", "xhr-streaming", "xhr-polling", "eventsource"])
-async def test_over_sockjs_in_node(unisock_serve: Any, transport: str, proves: Any) -> None:
-    application = Application("sockjs-tornado")
-    proves(protocol="sockjs", client=f"{CLIENT}, Node", host="sockjs-tornado")
+@pytest.mark.parametrize(
+    ("host", "transport"),
+    [
+        *((OLD, name) for name in ("websocket", "xhr-streaming", "xhr-polling", "eventsource")),
+        *zip(HOSTS, ("xhr-streaming", "xhr-polling", "websocket", "eventsource"), strict=True),
+    ],
+)
+async def test_over_sockjs_in_node(
+    unisock_serve: Any, host: str, transport: str, proves: Any
+) -> None:
+    application = Application(host, sockjs_of(host))
+    proves(protocol="sockjs", client=f"{CLIENT}, Node", host=host)
     running: Running = await unisock_serve(application.server)
     judge(await in_node(transport, f"{running.http_url}/multiplex"), application)
 
@@ -144,9 +161,12 @@ def add_page(server: Server, **scripts: bytes) -> None:
     server.asset("/", f"<!doctype html>{tags}")
 
 
-async def test_over_sockjs_in_chromium(unisock_serve: Any, page: Page, proves: Any) -> None:
-    proves(protocol="sockjs", client=f"{CLIENT}, Chromium", host="sockjs-tornado")
-    application = Application("sockjs-tornado")
+@pytest.mark.parametrize("host", [OLD, "picows"])
+async def test_over_sockjs_in_chromium(
+    unisock_serve: Any, page: Page, host: str, proves: Any
+) -> None:
+    proves(protocol="sockjs", client=f"{CLIENT}, Chromium", host=host)
+    application = Application(host, sockjs_of(host))
     add_page(
         application.server,
         sockjs=(MODULES / "sockjs-client" / "dist" / "sockjs.js").read_bytes(),
@@ -163,9 +183,10 @@ async def test_over_sockjs_in_chromium(unisock_serve: Any, page: Page, proves: A
     judge(seen, application)
 
 
-async def test_shoe_is_a_stream(unisock_serve: Any, page: Page, proves: Any) -> None:
-    proves(protocol="sockjs", client="npm `shoe`, Chromium", host="sockjs-tornado")
-    application = Application("sockjs-tornado")
+@pytest.mark.parametrize("host", [OLD, *HOSTS])
+async def test_shoe_is_a_stream(unisock_serve: Any, page: Page, host: str, proves: Any) -> None:
+    proves(protocol="sockjs", client="npm `shoe`, Chromium", host=host)
+    application = Application(host, sockjs_of(host))
     bundle = await anyio.run_process(
         [
             *(str(MODULES / ".bin" / "esbuild"), str(HERE / "shoe_page.js")),
