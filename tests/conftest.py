@@ -77,15 +77,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # So it is in the background of a script, and the programs that tests interrupt inherit it.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     # How long an example takes says how busy the machine is.
     hypothesis.settings.register_profile("unisock", hypothesis.settings.default, deadline=None)
     hypothesis.settings.load_profile("unisock")
-    # A shell has what it starts in the background ignore Ctrl-C, and all that this starts in turn.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # In the background of a script, and after nohup, they are ignored, and so they would be by all
+    # programs that tests start.
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
     config.pluginmanager.register(Matrix(config), "matrix")
     if os.environ.get("CI"):
         config.pluginmanager.register(NoSilentSkips(), "no-silent-skips")

@@ -114,6 +114,8 @@ FAULTS = {
 }
 
 HEAD = """
+from inspect import isawaitable
+
 import anyio
 from unisock import Close, Origin
 from unisock.abc import Receiver, Upgrade
@@ -139,7 +141,9 @@ class Wrong(WebSocketProtocol):
     receiver = Passing
 
     async def answer(self, request):
-        answer = await super().answer(request)
+        answer = super().answer(request)
+        if isawaitable(answer):
+            answer = await answer
         if isinstance(answer, Upgrade):
             return Upgrade(self.gate, answer.handshake, self.open)
         return answer

@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from importlib.util import cache_from_source
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -55,6 +57,7 @@ def keep_serving(arguments: Sequence[str], folder: Path) -> None:
                 names = sorted({os.path.basename(path) for _, path in changes})
                 say(f"{', '.join(names)} changed: starting anew")
                 _stop(child)
+                _forget(path for _, path in changes)
                 child, ended = _start(arguments), False
             elif not ended and child.poll() is not None:
                 ended = True
@@ -71,6 +74,15 @@ def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command)
     # In a group of its own, or Ctrl-C would reach it twice: from the terminal, and from here.
     return subprocess.Popen(command, process_group=0)
+
+
+def _forget(paths: Iterable[str]) -> None:
+    """Remove what Python has compiled of these: a file that changes twice within a second, and
+    keeps its size, would be taken for what it was.
+    """
+    for path in paths:
+        with suppress(OSError, NotImplementedError):
+            os.unlink(cache_from_source(path))
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
