@@ -12,12 +12,12 @@ import anyio
 from unisock import Close, EncodeError, Message
 from unisock.abc import Upgrade
 from unisock.connection import LOST, BufferedConnection
-from unisock.framing import Framing
+from unisock.framing import Framing, WebSocketFraming
 from unisock.messages import Origin, printable
 
 from .live import HIGH_WATER, LOW_WATER
 from .scope import Event, Send
-from .wire import Wire
+from .wire import FrameWire, Wire
 
 __all__ = ["AsgiConnection", "Ear", "ending"]
 
@@ -41,7 +41,8 @@ class _AsgiFraming(Framing):
         return message
 
 
-_FRAMING = _AsgiFraming()
+# One object each for all connections: they share frames.
+_MESSAGES, _FRAMES = _AsgiFraming(), WebSocketFraming()
 
 
 class Ear:
@@ -68,7 +69,8 @@ class Ear:
 class AsgiConnection(BufferedConnection):
     """The server's end of an accepted WebSocket.
 
-    What is written waits for ``await send(…)``, in a task that is there only while something waits.
+    What is written waits for ``await send(…)``, in a task that is there only while something waits;
+    or goes out as frames where the host lets us at its wire.
     The host's own pings find a dead client: ASGI has none.
 
     :param leave: ends the application's task, on which the host hangs up
@@ -77,6 +79,7 @@ class AsgiConnection(BufferedConnection):
     __slots__ = (
         "_ear",
         "_flushing",
+        "_frames",
         "_full",
         "_leave",
         "_paused",
@@ -95,9 +98,12 @@ class AsgiConnection(BufferedConnection):
         ear: Ear,
         leave: Callable[[], None],
     ) -> None:
-        super().__init__(upgrade.gate, upgrade.handshake, _FRAMING)
+        frames = wire if isinstance(wire, FrameWire) else None
+        framing = _MESSAGES if frames is None else _FRAMES
+        super().__init__(upgrade.gate, upgrade.handshake, framing)
         self._send = send
         self._wire = wire
+        self._frames = frames
         self._ear = ear
         self._leave = leave
         self._pending: deque[tuple[Event, int]] = deque()
@@ -108,6 +114,8 @@ class AsgiConnection(BufferedConnection):
         self._resumed: anyio.Event | None = None
         if wire is not None:
             wire.bound(upgrade.gate.limits)
+        if frames is not None:
+            frames.tell(self.congested, self.relieved)
 
     # Reading.
 
@@ -144,6 +152,10 @@ class AsgiConnection(BufferedConnection):
     # Writing.
 
     def transmit(self, frame: Message) -> None:
+        if self._frames is not None:
+            assert isinstance(frame, bytes)
+            self._frames.write(frame)
+            return
         kind = "text" if isinstance(frame, str) else "bytes"
         self._put({"type": "websocket.send", kind: frame}, len(frame) + MESSAGE_COST)
         if self._pending_size >= HIGH_WATER and not self._full:
@@ -187,6 +199,8 @@ class AsgiConnection(BufferedConnection):
     def shut(self, close: Close) -> None:
         code = close.code if Close.sendable(close.code) else 1000
         reason = printable(close.reason)
+        if self._frames is not None:
+            self._frames.flush()
         self._put({"type": "websocket.close", "code": code, "reason": reason}, 0)
         self.resume_reading()  # for the client's close frame
 
@@ -204,7 +218,13 @@ class AsgiConnection(BufferedConnection):
         if self._flushing is not None:
             self._flushing.cancel()
         self.resume_reading()
+        if self._frames is not None:
+            self._frames.tell(_nothing, _nothing)  # no cycle of references is left
         super().ended(close)
+
+
+def _nothing() -> None:
+    """It has ended: there is nobody to tell."""
 
 
 def ending(event: Event, wire: Wire | None, spec_version: str) -> Close:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -17,10 +18,12 @@ from unisock.messages import printable
 
 from .scope import Event
 from .uvicorn_http import quiet_log
-from .wire import EXTENSION, Wire
+from .wire import EXTENSION, FrameWire
 
 __all__ = ["UvicornWebSocket"]
 
+GATHER = 65_536
+"""Bytes that are gathered at most before they are written."""
 CONTROL_FRAME = 125
 """The library counts the control frames between fragments (RFC 6455 section 5.5) as if they were
 part of the message."""
@@ -63,6 +66,22 @@ class UvicornWebSocket(WebSocketsSansIOProtocol):
         else:
             super().data_received(data)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.wire.congested()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.wire.relieved()
+
+    def shutdown(self) -> None:
+        self.wire.flush()
+        super().shutdown()
+
+    def handle_close(self, event: Frame) -> None:
+        self.wire.flush()  # its answer is the last word
+        super().handle_close(event)
+
     async def send(self, message: Any) -> None:
         event: Event = message
         await super().send(message)
@@ -90,6 +109,7 @@ class UvicornWebSocket(WebSocketsSansIOProtocol):
         sent = self.conn.close_sent
         if self.close_sent or sent is None:
             return
+        self.wire.flush()
         self.handle_events()  # what it sent before that is the application's
         self.close_sent = True
         self.wire.fault = Close(int(sent.code), printable(sent.reason))
@@ -144,13 +164,39 @@ class _Bounded(ServerProtocol):
         super().fail(code, reason)
 
 
-class _WebSocketWire(Wire):
+class _WebSocketWire(FrameWire):
     def __init__(self, protocol: UvicornWebSocket) -> None:
         super().__init__()
         self._protocol = protocol
+        self._pending: list[bytes] = []
+        self._size = 0
+        self.congested = self.relieved = _nobody_listens
+
+    def tell(self, congested: Callable[[], None], relieved: Callable[[], None]) -> None:
+        self.congested, self.relieved = congested, relieved
+
+    def write(self, frame: bytes) -> None:
+        self._pending.append(frame)
+        self._size += len(frame)
+        if self._size >= GATHER:
+            self.flush()
+        elif len(self._pending) == 1:
+            self._protocol.loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        pending, protocol = self._pending, self._protocol
+        if pending and not (protocol.close_sent or protocol.transport.is_closing()):
+            protocol.transport.write(b"".join(pending))
+        pending.clear()
+        self._size = 0
 
     def cut(self) -> None:
+        self._pending.clear()
         self._protocol.transport.abort()
 
     def bound(self, limits: Limits) -> None:
         self._protocol.limit(limits)
+
+
+def _nobody_listens() -> None:
+    """The WebSocket is not accepted yet."""

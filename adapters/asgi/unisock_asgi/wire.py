@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import anyio
 
@@ -11,7 +12,7 @@ from unisock.limits import Limits
 
 from .scope import Scope
 
-__all__ = ["EXTENSION", "Wire", "wire_of"]
+__all__ = ["EXTENSION", "FrameWire", "Wire", "wire_of"]
 
 EXTENSION = "unisock"
 
@@ -36,6 +37,24 @@ class Wire(ABC):
     @abstractmethod
     def bound(self, limits: Limits) -> None:
         """Hold the client of a WebSocket to these limits, before a message is put together."""
+
+
+class FrameWire(Wire):
+    """One that takes frames of a WebSocket (RFC 6455 section 5.2), past the host's ``send``: that
+    makes a task wait for each message.
+    """
+
+    @abstractmethod
+    def write(self, frame: bytes) -> None:
+        """Write a frame, with what else is written in this turn of the event loop."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Write what was gathered."""
+
+    @abstractmethod
+    def tell(self, congested: Callable[[], None], relieved: Callable[[], None]) -> None:
+        """Say by these from now on when its buffer is full, and when it has room again."""
 
 
 def wire_of(scope: Scope) -> Wire | None:

@@ -200,6 +200,32 @@ async def test_a_busy_handler_gets_all_that_came_before_the_end(kit: Any, end: s
     assert heard == sent[: len(heard)]
 
 
+async def test_a_close_that_waits_for_a_busy_handler_is_nobody_elses(kit: Any) -> None:
+    """Its parser has seen a close frame, and would refuse the next client's."""
+    server = kit.make(limits={"inbox_messages": 4})
+    watch = Watch(server)
+    release = anyio.Event()
+
+    @server.on_message
+    async def work(spark: Spark, message: Message) -> None:
+        await release.wait()
+
+    async with kit.serving(server) as live:
+        busy = await kit.open(live)
+        words = b"".join(frame(TEXT, b"%d" % number) for number in range(20))
+        await busy.send(words + frame(CLOSE, b"\x03\xe8"))
+        spark = await watch.spark()
+        await eventually(lambda: not connection_of(spark).plain)
+        other = await kit.open(live)
+        await other.send(frame(PING, b"") + frame(CLOSE, b"\x0f\xa0"))
+        assert await read_all(other) == b"\x8a\x00\x88\x02\x0f\xa0"
+        release.set()
+        assert await read_all(busy) == b"\x88\x02\x03\xe8"
+        await busy.aclose()
+        await other.aclose()
+        await watch.end()
+
+
 async def test_of_many_pings_that_are_not_read_the_latest_is_answered(kit: Any) -> None:
     server = kit.make()
     watch = Watch(server)

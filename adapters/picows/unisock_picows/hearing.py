@@ -23,7 +23,8 @@ __all__ = ["Ear", "Ears", "HearingConnection"]
 FRAMING = WebSocketFraming()
 
 # To read a member of an enum from its class costs as much as to decode a message.
-_TEXT, _BINARY, _PONG = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PONG
+_TEXT, _BINARY = WSMsgType.TEXT, WSMsgType.BINARY
+_CLOSE, _PONG = WSMsgType.CLOSE, WSMsgType.PONG
 
 AWAKE = 1024
 """Connections that keep a parser between two messages; beyond them, each message borrows one."""
@@ -84,15 +85,17 @@ class Ear(ParserListener):
 
     :ivar parser: what feeds it
     :ivar connection: who has it at present
+    :ivar spent: it has seen a close frame, and takes no other
     """
 
-    __slots__ = ("_ears", "connection", "parser", "size")
+    __slots__ = ("_ears", "connection", "parser", "size", "spent")
 
     connection: HearingConnection
 
     def __init__(self, ears: Ears, size: int, read_buffer_bytes: int) -> None:
         super().__init__()
         self._ears = ears
+        self.spent = False
         self.size = size
         self.parser = make_parser(self, max_frame_size=size, read_buffer_bytes=read_buffer_bytes)
 
@@ -128,6 +131,8 @@ class Ear(ParserListener):
 
     def _on_other_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
         connection = self.connection
+        if kind is _CLOSE:
+            self.spent = True  # even if the frame has to wait for a busy handler
         bits = frame.fin << 7 | frame.rsv1 << 6 | frame.rsv2 << 5 | frame.rsv3 << 4
         connection.on_frame(bits | kind.value, frame.get_payload_as_bytes())
         if kind is _PONG and connection.plain and not frame.tail_size:
@@ -171,6 +176,7 @@ class Ears:
             ear = spare.pop()
             if len(free(ear.parser)) <= CALM:  # what it has grown to shows when it is empty
                 break
+            del ear.parser
         else:
             ear = Ear(self, size, self._read_buffer_bytes)
         ear.connection = connection
@@ -179,13 +185,15 @@ class Ears:
     def take_back(self, ear: Ear, *, clean: bool) -> None:
         """It is needed no longer.
 
-        :param clean: the parser is empty, small, and has not found a fault or a close frame
+        :param clean: the parser is empty, and has found no fault
         """
         self._count(-1)
         spare = self._spare.setdefault(ear.size, [])
-        if clean and len(spare) < SPARE and len(free(ear.parser)) <= CALM:
+        if clean and not ear.spent and len(spare) < SPARE and len(free(ear.parser)) <= CALM:
             del ear.connection
             spare.append(ear)
+        else:
+            del ear.parser  # which refers to it: no cycle is left for the garbage collection
 
     def _count(self, more: int) -> None:
         self._lent += more
