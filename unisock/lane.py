@@ -14,8 +14,7 @@ Step: TypeAlias = Callable[..., Any]
 class Lane:
     """An ordered queue of calls ``step(*args)``; what a step returns is awaited.
 
-    :param spawn: runs the lane's task: `Runtime.spawn`, or `Runtime.begin` where steps may begin
-        within `add`
+    :param spawn: runs the lane's task: `Runtime.spawn`
     :param failed: called with the exception of a step; what it returns is awaited too. The lane
         goes on with the next step.
     :param idle: called when the last step has ended

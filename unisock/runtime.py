@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from math import inf
@@ -48,15 +47,6 @@ class TaskRuntime(Runtime):
             self._group.start_soon(_guarded, function, args)
         else:
             raise ConfigError("the server does not run: use `async with server:` or `serve()`")
-
-    def begin(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
-        if sys.version_info >= (3, 12) and self._loop is not None and not self._stopped:
-            run = self._run_task(function, args)
-            task = asyncio.Task(run, loop=self._loop, eager_start=True)
-            if not task.done():
-                self._tasks.add(task)
-        else:
-            self.spawn(function, *args)
 
     def start(self, group: TaskGroup) -> None:
         """Run timers and tasks in this group from now on, until it is cancelled."""

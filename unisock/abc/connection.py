@@ -28,12 +28,6 @@ class Runtime(ABC):
         logged and goes no further.
         """
 
-    def begin(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
-        """The same, but it may begin before this returns: where the event loop can do that, which
-        asyncio's does since Python 3.12, a function that never has to wait costs next to nothing.
-        """
-        self.spawn(function, *args)
-
 
 class Receiver(ABC):
     """Where a connection pushes what arrives."""
