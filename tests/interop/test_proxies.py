@@ -32,7 +32,7 @@ WORDS = 20
 SPOKEN = [f"word {number}" for number in range(WORDS)]
 PATIENCE = 40
 OPTIONS: dict[str, dict[str, Any]] = {
-    "sockjs": {"disconnect_delay": 500},  # of a client that leaves between two polls
+    "sockjs": {"disconnect_delay": 2000},  # of a client that leaves between two polls
     "eventsource": {"post": True},
 }
 
