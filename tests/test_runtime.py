@@ -17,13 +17,11 @@ async def test_timers_go_off_and_a_sooner_one_wakes_the_sleeper() -> None:
     log: list[str] = []
     soon = anyio.Event()
     with anyio.fail_after(30):
-        async with anyio.create_task_group() as group:
-            runtime.start(group)
+        async with runtime.running():
             runtime.timers.call_later(1000, lambda: log.append("late"))
             await anyio.wait_all_tasks_blocked()
             runtime.timers.call_later(0.01, soon.set)
             await soon.wait()
-            group.cancel_scope.cancel()
     assert log == []
 
 
@@ -40,8 +38,7 @@ async def test_after_a_standstill_what_has_arrived_is_read_first(
         deadline.cancel()
 
     with anyio.fail_after(30):
-        async with send, receive, anyio.create_task_group() as group:
-            runtime.start(group)
+        async with send, receive, runtime.running() as group:
             group.start_soon(read)
             deadline = runtime.timers.call_later(0.1, lambda: log.append("silent"))
             later = anyio.Event()
@@ -50,7 +47,6 @@ async def test_after_a_standstill_what_has_arrived_is_read_first(
             send.send_nowait("said in time")
             time.sleep(HELD_UP + 0.5)  # noqa: ASYNC251 - the fault itself
             await later.wait()
-            group.cancel_scope.cancel()
     assert log == ["said in time"]
     assert "stood still" in caplog.text
 
@@ -67,14 +63,71 @@ async def test_one_tasks_failure_is_not_the_servers(caplog: pytest.LogCaptureFix
         done.append(name)
 
     with anyio.fail_after(30):
-        async with anyio.create_task_group() as group:
-            runtime.start(group)
+        async with runtime.running():
             runtime.spawn(fail)
             runtime.spawn(work, "x")
             await anyio.wait_all_tasks_blocked()
-            group.cancel_scope.cancel()
     assert done == ["x"]
     assert "mine alone" in caplog.text
+
+
+async def test_what_a_task_holds_is_released_however_late_it_was_spawned() -> None:
+    runtime = TaskRuntime()
+    released: list[str] = []
+
+    async def hold(name: str) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            released.append(name)
+
+    async def come_late() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            runtime.spawn(hold, "amid the end")
+
+    with anyio.fail_after(30):
+        async with runtime.running() as group:
+            group.start_soon(come_late)
+            await anyio.wait_all_tasks_blocked()
+            runtime.spawn(hold, "just before")
+    assert sorted(released) == ["amid the end", "just before"]
+
+
+async def test_what_a_task_shields_comes_to_its_end() -> None:
+    runtime = TaskRuntime()
+    steps: list[str] = []
+
+    async def put_back() -> None:
+        try:
+            with anyio.CancelScope(shield=True):
+                for step in ("first", "second"):
+                    await anyio.sleep(0.01)
+                    steps.append(step)
+            await anyio.sleep_forever()
+        finally:
+            steps.append("last")
+
+    with anyio.fail_after(30):
+        async with runtime.running():
+            runtime.spawn(put_back)
+            await anyio.wait_all_tasks_blocked()
+    assert steps == ["first", "second", "last"]
+
+
+async def test_when_all_is_over_no_task_is_taken() -> None:
+    runtime = TaskRuntime()
+    async with runtime.running():
+        pass
+    done: list[str] = []
+
+    async def work() -> None:
+        done.append("x")
+
+    runtime.spawn(work)
+    await anyio.wait_all_tasks_blocked()
+    assert done == []
 
 
 async def test_a_server_that_does_not_run_takes_no_tasks() -> None:

@@ -221,11 +221,9 @@ class Client(SparkHandlers):
             outer = await stack.enter_async_context(task_group())
             scope = anyio.CancelScope(shield=True)
             stack.callback(scope.cancel)
-            group = await outer.start(_host, scope)
             self._runtime = runtime = TaskRuntime()
             self._steps = self._lane()
-            runtime.start(group)
-            stack.callback(runtime.stop)
+            group = await outer.start(_host, runtime, scope)
             plugins = self._plugins
             plugins.hook.unisock_start(hub=self.hub, runtime=runtime)
             stack.callback(plugins.tell, "unisock_stop")
@@ -348,12 +346,14 @@ class Client(SparkHandlers):
 connect = Client
 
 
-async def _host(scope: anyio.CancelScope, *, task_status: TaskStatus[TaskGroup]) -> None:
+async def _host(
+    runtime: TaskRuntime, scope: anyio.CancelScope, *, task_status: TaskStatus[TaskGroup]
+) -> None:
     """Run the client's tasks where a cancellation from outside does not reach them: first there is
     a last word to say.
     """
     with scope:
-        async with task_group() as group:
+        async with runtime.running() as group:
             task_status.started(group)
             await anyio.sleep_forever()
 

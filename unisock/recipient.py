@@ -223,7 +223,7 @@ class Recipient(ABC):
 
     def _outgoing_lane(self) -> Lane:
         if self._outgoing is None:
-            self._outgoing = Lane(self.pipeline.runtime.spawn, self.failed)
+            self._outgoing = Lane(self.pipeline.runtime.spawn_light, self.failed)
         return self._outgoing
 
 

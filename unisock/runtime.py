@@ -26,39 +26,66 @@ HELD_UP = 1.0
 
 
 class TaskRuntime(Runtime):
-    """A `Runtime` on an anyio task group, which is there while `run` runs."""
+    """A `Runtime` on an anyio task group, which is there while `running` is entered."""
 
     def __init__(self) -> None:
         self.timers = Timers(time.monotonic, wake=self._wake)
         self._group: TaskGroup | None = None
         self._changed: anyio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], anyio.CancelScope | asyncio.Task[None]] = {}
         self._stopped = False
 
     def spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
-        if self._stopped:
-            log.debug("%r is not run: the server has stopped", function)
-        elif self._loop is not None:
+        if self._loop is None or self._stopped:
+            self._start_soon(function, args)
+        else:
             # On asyncio, a task group starts tasks from within tasks only, and takes ten times as
             # long as the loop itself, which does it from any callback.
-            self._tasks.add(self._loop.create_task(self._run_task(function, args)))
+            task = self._loop.create_task(self._run_scoped(function, args))
+            self._tasks[task] = task
+
+    def spawn_light(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        if self._loop is None or self._stopped:
+            self._start_soon(function, args)
+        else:
+            task = self._loop.create_task(self._run_task(function, args))
+            self._tasks[task] = task
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncGenerator[TaskGroup]:
+        """Run timers and tasks in a group, and cancel what is left of them at the end of the block.
+        Each has begun by then: what was put into its hands is put back.
+        """
+        try:
+            async with task_group() as group:
+                self._group = group
+                group.start_soon(self._run_timers)
+                if running_backend() == "asyncio":
+                    self._loop = asyncio.get_running_loop()
+                yield group
+                group.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._end_tasks()
+            self._stopped = True
+
+    def _start_soon(
+        self, function: Callable[..., Awaitable[object]], args: tuple[object, ...]
+    ) -> None:
+        if self._stopped:
+            log.debug("%r is not run: the server has stopped", function)
         elif self._group is not None:
             self._group.start_soon(_guarded, function, args)
         else:
             raise ConfigError("the server does not run: use `async with server:` or `serve()`")
 
-    def start(self, group: TaskGroup) -> None:
-        """Run timers and tasks in this group from now on, until it is cancelled."""
-        self._group = group
-        group.start_soon(self._run_timers)
-        if running_backend() == "asyncio":
-            self._loop = asyncio.get_running_loop()
-            group.start_soon(self._mind_tasks)
-
-    def stop(self) -> None:
-        """Take no more tasks; the group is about to end."""
-        self._stopped = True
+    async def _run_scoped(
+        self, function: Callable[..., Awaitable[object]], args: tuple[object, ...]
+    ) -> None:
+        with anyio.CancelScope() as scope:
+            self._tasks[cast("asyncio.Task[None]", asyncio.current_task())] = scope
+            await self._run_task(function, args)
 
     async def _run_task(
         self, function: Callable[..., Awaitable[object]], args: tuple[object, ...]
@@ -69,19 +96,16 @@ class TaskRuntime(Runtime):
             log.exception("exception in a task of %r", function)
         finally:
             # A callback for the end of each task would take as long as the task.
-            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            del self._tasks[cast("asyncio.Task[None]", asyncio.current_task())]
 
-    async def _mind_tasks(self) -> None:
-        """End the loop's tasks with the group."""
-        try:
-            await anyio.sleep_forever()
-        finally:
-            with anyio.CancelScope(shield=True):
-                while self._tasks:
-                    for task in self._tasks:
-                        task.cancel()
-                    ended, _ = await asyncio.wait([*self._tasks])
-                    self._tasks -= ended  # some have never begun
+    async def _end_tasks(self) -> None:
+        """Cancel the loop's own tasks."""
+        while self._tasks:
+            await asyncio.sleep(0)  # one that is cancelled before its first step cleans up nothing
+            for end in self._tasks.values():
+                end.cancel()
+            if self._tasks:
+                await asyncio.wait([*self._tasks])
 
     async def _run_timers(self) -> None:
         timers = self.timers

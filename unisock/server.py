@@ -204,12 +204,9 @@ class Server(EndpointHandlers):
             raise ConfigError("this server runs already")
         gateway = self.check(running_backend(), processes=self._processes)
         async with AsyncExitStack() as stack:
-            group = await stack.enter_async_context(task_group())
-            stack.callback(group.cancel_scope.cancel)
             runtime = gateway.runtime
             assert isinstance(runtime, TaskRuntime)
-            runtime.start(group)
-            stack.callback(runtime.stop)
+            await stack.enter_async_context(runtime.running())
             gateway.plugins.hook.unisock_start(hub=self.hub, runtime=runtime)
             self._gateway = gateway
             self._drained = anyio.Event()

@@ -235,7 +235,7 @@ class Spark(Recipient, Combining, Party, ObjectStream[Any]):
         lane, pipeline = self._lane, self.pipeline
         if lane is None:
             low = pipeline.limits.inbox_messages // 2
-            self._lane = lane = Lane(pipeline.runtime.spawn, self.failed, self._idle, low)
+            self._lane = lane = Lane(pipeline.runtime.spawn_light, self.failed, self._idle, low)
         lane.add(step, *args)
         if self._inbox or len(lane.steps) >= pipeline.limits.inbox_messages:
             self._hold_back()

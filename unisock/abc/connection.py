@@ -25,8 +25,15 @@ class Runtime(ABC):
         """Run ``await function(*args)`` beside all else, until it ends or the server stops.
 
         May be called from any callback of the event loop. An exception out of the function is
-        logged and goes no further.
+        logged and goes no further. When the server stops, the task is cancelled as by a scope of
+        anyio around it: it has begun by then, and what it shields comes to its end.
         """
+
+    def spawn_light(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        """As `spawn`, in a third of the time on asyncio, where the cancellation at the end then
+        heeds no shields: for what is spawned for single messages.
+        """
+        self.spawn(function, *args)
 
 
 class Receiver(ABC):

@@ -110,14 +110,11 @@ class Run:
         :raises ConfigError: an option is wrong
         """
         runtime = TaskRuntime()
-        async with task_group() as group:
-            runtime.start(group)
+        async with runtime.running() as group:
             with anyio.CancelScope() as scope:
                 group.start_soon(self._listen, scope)
                 await self._measure(runtime)
             await self._close()
-            runtime.stop()
-            group.cancel_scope.cancel()
 
     async def _listen(self, scope: anyio.CancelScope) -> None:
         """Ctrl-C ends the run, and not the process: what was measured is still to be shown."""

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import anyio
 import msgspec
 
-from ...runtime import TaskRuntime, task_group
+from ...runtime import TaskRuntime
 from .findings import HOST, Finding
 from .probe import Probe
 from .protocols import PROBES, detect
@@ -47,8 +47,7 @@ async def attempt(plan: Plan, tell: Callable[[Outcome], None]) -> Sequence[Outco
     :param tell: called with each outcome, as soon as it is known
     """
     runtime = TaskRuntime()
-    async with task_group() as group:
-        runtime.start(group)
+    async with runtime.running():
         trials = [_Trial(plan, target, runtime) for target in plan.targets]
         for trial in trials:
             await trial.run()
@@ -60,8 +59,6 @@ async def attempt(plan: Plan, tell: Callable[[Outcome], None]) -> Sequence[Outco
                     holding.start_soon(trial.hold)
             for trial in trials:
                 tell(trial.outcome)
-        runtime.stop()
-        group.cancel_scope.cancel()
     return [trial.outcome for trial in trials]
 
 
