@@ -36,6 +36,9 @@ def test_each_form_of_the_length(size: int, header: int) -> None:
         assert len(data) == header + size
         frame = parse(data)
         assert (frame.opcode, frame.fin, len(frame.data)) == (opcode, True, size)
+        if size >= 126:
+            head, payload = framing.parts(message)
+            assert head + payload == data
 
 
 @given(st.text() | st.binary(max_size=300))

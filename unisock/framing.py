@@ -74,15 +74,34 @@ class WebSocketFraming(Framing):
             try:
                 payload, first, short = message.encode(), 0x81, _SHORT_TEXT
             except UnicodeEncodeError as error:
-                raise EncodeError(f"no UTF-8 for this text: {error}") from error
+                raise _no_utf8(error) from error
         else:
             payload, first, short = message, 0x82, _SHORT_BINARY
         size = len(payload)
         if size < 126:
             return short[size] + payload
-        if size < 65536:
-            return _MEDIUM(first, 126, size) + payload
-        return _LONG(first, 127, size) + payload
+        return _head(first, size) + payload
+
+    def parts(self, message: Message) -> tuple[bytes, bytes]:
+        """The head of a large frame, and its payload: a driver that writes one behind the other
+        need not copy it.
+
+        :raises EncodeError: as `frame`
+        """
+        try:
+            payload = message.encode() if isinstance(message, str) else message
+        except UnicodeEncodeError as error:
+            raise _no_utf8(error) from error
+        return _head(0x82 if payload is message else 0x81, len(payload)), payload
+
+
+def _head(first: int, size: int) -> bytes:
+    """The head of a frame from 126 bytes on."""
+    return _MEDIUM(first, 126, size) if size < 65536 else _LONG(first, 127, size)
+
+
+def _no_utf8(error: UnicodeEncodeError) -> EncodeError:
+    return EncodeError(f"no UTF-8 for this text: {error}")
 
 
 _SHORT_TEXT = [bytes((0x81, size)) for size in range(126)]

@@ -95,8 +95,9 @@ class TaskRuntime(Runtime):
         except Exception:
             log.exception("exception in a task of %r", function)
         finally:
-            # A callback for the end of each task would take as long as the task.
-            del self._tasks[cast("asyncio.Task[None]", asyncio.current_task())]
+            # A callback for the end of each task would take as long as the task; and to find out
+            # which loop runs takes a system call.
+            del self._tasks[cast("asyncio.Task[None]", asyncio.current_task(self._loop))]
 
     async def _end_tasks(self) -> None:
         """Cancel the loop's own tasks."""

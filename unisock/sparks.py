@@ -42,7 +42,7 @@ class Sparks:
         plugins.hook.unisock_configure(register=everything)
         self.dropped = 0
         self._count = 0
-        self._empty = anyio.Event()
+        self._empty: anyio.Event | None = None
 
     def pipeline(
         self,
@@ -104,9 +104,8 @@ class Sparks:
         """A spark whose close handler has ended."""
         self.plugins.tell("unisock_forget", spark=spark)
         self._count -= 1
-        if not self._count:
-            empty, self._empty = self._empty, anyio.Event()
-            empty.set()
+        if not self._count and self._empty is not None:
+            self._empty.set()
 
     def count_dropped(self, messages: int) -> None:
         """Messages were dropped."""
@@ -115,6 +114,8 @@ class Sparks:
     async def wait_empty(self) -> None:
         """Wait until every spark is forgotten."""
         while self._count:
+            if self._empty is None or self._empty.is_set():
+                self._empty = anyio.Event()
             await self._empty.wait()
 
     def _with_hook(self, on_error: Handler | None) -> Handler:

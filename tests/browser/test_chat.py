@@ -1,12 +1,13 @@
 """The chat's page in Chromium, with several windows, on each adapter that has a port."""
 
 import re
-import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
+
+from unisock.testing.ports import private_port
 
 ADAPTERS = ["websockets", "tornado", "sockjs-tornado"]
 PATIENCE = 40_000  # ms; what is expected may take a reconnect with its back-off
@@ -68,11 +69,6 @@ def open_window(open_page: Any) -> Open:
         return window
 
     return open_window
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -192,7 +188,7 @@ def test_a_restart_brings_everyone_back(
     start: Any, adapter: str, then: str, open_window: Open
 ) -> None:
     """… also where the server comes back with an adapter that speaks another protocol."""
-    port = str(free_port())
+    port = str(private_port())
     server = start("demo", "--adapter", adapter, "--port", port)
     url = server.url()
     ada, bob = open_window(url, "Ada"), open_window(url, "Bob")

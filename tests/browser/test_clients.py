@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
+
+from unisock.testing.ports import private_port
 
 NODE_MODULES = Path(__file__).parents[1] / "interop/node_modules"
 PATIENCE = 40_000
@@ -112,8 +113,7 @@ def test_every_client_says_one_thing_and_all_read_it(
 
 
 def test_what_the_adapter_lacks_is_said_and_comes_with_another(demo: Demo, open_page: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = private_port()
     server = demo("websockets", port=port)
     lacking = ("socketio", "sockjs", "engineio", "multiplex", "eventsource")
     wall = Wall(open_page(server.url()))

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
+from unisock.testing.ports import private_port
+
 TMUX = shutil.which("tmux")
 APP = Path(__file__).with_name("connect_app.py")
 PATIENCE = 40
@@ -165,7 +167,7 @@ def test_without_slash_most_commands_are_messages(terminal: Terminal, serve: Ser
 
 
 def test_it_comes_back_when_the_server_does(terminal: Terminal, serve: Serve) -> None:
-    process, address = serve()
+    process, address = serve(str(private_port()))
     terminal.run("connect", f"{address}/numbered")
     terminal.sees(r"^> *$")
     assert process.stop(signal.SIGTERM) == 0

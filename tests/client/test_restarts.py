@@ -12,6 +12,7 @@ import pytest
 from unisock import ClosedByPeer, ConnectionRejected, connect
 from unisock.errors import ConnectionLost, Unreachable
 from unisock.redial import Backoff, State
+from unisock.testing.ports import private_port
 
 pytestmark = pytest.mark.anyio
 
@@ -39,13 +40,12 @@ class Counting:
         self._start = start
         self._command = SERVERS[name]
         self._below = "/websocket" if name == "sockjs-tornado" else ""
-        self._port = "0"
+        self._port = str(private_port())
 
     async def start(self) -> None:
         script, *options = self._command
         self._process = self._start(script, "--port", self._port, *options, self.file)
         address = await anyio.to_thread.run_sync(self._process.url)
-        self._port = address.rpartition(":")[2]
         self.url = address.replace("http", "ws", 1) + "/ws" + self._below
 
     async def kill(self) -> None:

@@ -11,6 +11,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from unisock.testing.ports import private_port
+
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 BACKENDS = [("websockets", "asyncio"), ("websockets", "trio"), ("tornado", "asyncio")]
 # On sockjs-tornado, a plain WebSocket client uses the endpoint for raw WebSockets below it.
@@ -187,11 +189,9 @@ def test_multiplex_counts_on_channels(start: Any, adapter: str, backend: str, be
 def test_the_client_plays_and_survives_a_restart(
     start: Any, adapter: str, backend: str, below: str
 ) -> None:
-    server = start(
-        EXAMPLES / "events.py", "--port", "0", "--adapter", adapter, "--backend", backend
-    )
+    serve = (EXAMPLES / "events.py", "--port", str(private_port()), "--adapter", adapter)
+    server = start(*serve, "--backend", backend)
     url = server.url()
-    port = url.rpartition(":")[2]
     at = f"{url.replace('http', 'ws', 1)}/ws{below}"
     client = start(EXAMPLES / "client.py", at, "--rounds", "100000", "--name", "Bob")
     with connect(at) as spectator:  # who hears of every win
@@ -201,9 +201,7 @@ def test_the_client_plays_and_survives_a_restart(
                 "Bob",
             ]
     server.stop(signal.SIGKILL)
-    again = start(
-        EXAMPLES / "events.py", "--port", port, "--adapter", adapter, "--backend", backend
-    )
+    again = start(*serve, "--backend", backend)
     again.url()
     with connect(at) as spectator:
         for _ in range(3):

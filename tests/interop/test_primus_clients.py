@@ -13,6 +13,7 @@ import pytest
 from playwright.async_api import async_playwright
 
 from unisock import Channel, Close, Handshake, Server, Spark
+from unisock.testing.ports import private_port
 from unisock.testing.running import Running, serving
 from unisock_emitter import Emitter
 from unisock_multiplex import Multiplex
@@ -218,7 +219,8 @@ async def test_clients_come_back_after_a_restart() -> None:
     orders = {name: order_for(name, "emitter", restart=True) for name in TRANSFORMERS}
     seen: dict[str, Any] = {}
     first, second = Application("tornado"), Application("tornado")
-    async with anyio.create_task_group() as group, serving(first.server) as running:
+    place = {"port": private_port()}
+    async with anyio.create_task_group() as group, serving(first.server, listen=place) as running:
 
         async def look() -> None:
             seen.update(await in_node(running.http_url, orders))
@@ -229,9 +231,8 @@ async def test_clients_come_back_after_a_restart() -> None:
             while first.ready < len(orders):
                 first.changed = anyio.Event()
                 await first.changed.wait()
-            port = running.addresses[0].port
             await running.stop()
-        async with serving(second.server, listen={"port": port}):
+        async with serving(second.server, listen=place):
             await anyio.sleep_forever()
     for name, order in orders.items():
         judge(seen[name], first, order)

@@ -16,6 +16,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
+from unisock.testing.ports import private_port
+
 PATIENCE = 40
 HERE = Path(__file__).parent
 
@@ -92,9 +94,7 @@ def get(url: str, **more: Any) -> httpx.Response:
 
 @pytest.fixture(scope="module", params=HOSTS)
 def running(request: pytest.FixtureRequest) -> Iterator[Running]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(private_port())
     host = HOSTS[request.param]
     script, *arguments = [part.replace("PORT", port) for part in host.command]
     process = subprocess.Popen(

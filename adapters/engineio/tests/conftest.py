@@ -69,15 +69,11 @@ class Rig:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Rig]:
         """Let it run."""
-        async with anyio.create_task_group() as group:
-            self.group = group
-            self.gateway = self.server.check()
-            runtime: Any = self.gateway.runtime
-            runtime.timers = Timers(lambda: self.now)
-            runtime.start(group)
+        self.gateway = self.server.check()
+        runtime: Any = self.gateway.runtime
+        runtime.timers = Timers(lambda: self.now)
+        async with runtime.running() as self.group:
             yield self
-            runtime.stop()
-            group.cancel_scope.cancel()
 
     def pass_time(self, seconds: float) -> None:
         """Let the clock run."""

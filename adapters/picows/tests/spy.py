@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any, cast
+
 from anyio.abc import ByteStream
 
 from unisock import Spark
@@ -27,7 +30,23 @@ def spy(spark: Spark) -> list[bytes]:
         put_out(data)
 
     connection.put_out = note
+    connection._transport = cast("Any", _Tapped(connection._transport, written))
     return written
+
+
+class _Tapped:
+    """A transport, and what is written to it in parts."""
+
+    def __init__(self, transport: Any, written: list[bytes]) -> None:
+        self._transport = transport
+        self._written = written
+
+    def writelines_nocheck(self, parts: Iterable[bytes]) -> None:
+        self._written.append(b"".join(parts))
+        self._transport.writelines_nocheck(parts)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 async def exactly(stream: ByteStream, size: int) -> bytes:

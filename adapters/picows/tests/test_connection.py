@@ -7,7 +7,8 @@ from typing import Any
 import anyio
 import pytest
 
-from unisock import Message, Origin, Spark
+from unisock import EncodeError, Message, Origin, Spark
+from unisock.framing import WebSocketFraming
 from unisock.testing.conformance.base import Watch, eventually
 from unisock.testing.frames import FrameSuite
 from unisock.testing.websocket import frame
@@ -130,6 +131,24 @@ async def test_what_is_gathered_is_bounded(kit: Any) -> None:
         assert await exactly(stream, size) == b"".join(written)
         assert max(map(len, written)) <= (MANY + 1) * (LARGE + 10)
         assert len(written) >= 3
+
+
+async def test_a_large_message_keeps_its_place(kit: Any) -> None:
+    server = kit.make()
+    said = ["before", "é" * LARGE, "between", b"\x00" * (LARGE + 1), "after"]
+
+    async def answer(spark: Spark, message: Message) -> None:
+        for words in said:
+            spark.send_nowait(words)
+        with pytest.raises(EncodeError, match="surrogates"):
+            await spark.send("\ud800" * (LARGE + 1))
+
+    server.on_message(answer)
+    wanted = b"".join([WebSocketFraming().frame(words) for words in said])
+    async with kit.serving(server) as live, await kit.open(live) as stream:
+        for times in (1, 2):
+            await stream.send(frame(TEXT, b"go") * times)
+            assert await exactly(stream, len(wanted) * times) == wanted * times
 
 
 async def test_a_message_of_its_own_accord_leaves_at_once(kit: Any) -> None:

@@ -12,11 +12,12 @@ from unisock.abc import Upgrade
 from unisock.connection import LOST
 from unisock.errors import LimitExceeded, ProtocolError
 from unisock.frames import BINARY, CLOSE, TEXT, unmask
-from unisock.messages import Close, printable
+from unisock.limits import Overflow
+from unisock.messages import Close, Sent, Wire, printable
 
 from .door import Client, Door
 from .fragments import PartialMessage, too_big
-from .hearing import Ear, HearingConnection
+from .hearing import FRAMING, Ear, HearingConnection
 from .parser import feed, free
 
 __all__ = ["PicowsConnection"]
@@ -24,7 +25,11 @@ __all__ = ["PicowsConnection"]
 MANY = 64
 """Frames that are gathered at most before they are written."""
 LARGE = 2048
-"""Bytes of a frame for which nothing more is gathered."""
+"""Bytes of a frame for which nothing more is gathered; characters of a message that is not copied
+behind its head."""
+
+# To read a member of an enum from its class costs as much as to write a message.
+_SENT = Sent.SENT
 
 _HEAD = struct.Struct(">BQ")
 """Before each frame that is held back: its first byte, and the size of its payload."""
@@ -231,6 +236,17 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
             self._end_gathering()
 
     # Writing.
+
+    def write(self, wire: Wire, overflow: Overflow | None = None) -> Sent:
+        if not self._clear or isinstance(wire, tuple):
+            return super().write(wire, overflow)
+        if len(wire) <= LARGE:
+            self.transmit(FRAMING.frame(wire))
+        else:
+            parts = FRAMING.parts(wire)
+            self.flush()
+            self._transport.writelines_nocheck(parts)
+        return _SENT
 
     def transmit(self, frame: Any) -> None:
         batch = self.batch

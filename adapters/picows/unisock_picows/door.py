@@ -15,12 +15,13 @@ import aiofastnet.selector_transport as fast  # type: ignore[import-not-found]
 
 from unisock.abc import Gateway, Listener
 from unisock.sockets import address_of
+from unisock.timers import Timer
 
 from .hearing import Ears
 from .options import Options
 from .turn import Turn
 
-__all__ = ["Client", "Door", "Doors"]
+__all__ = ["Client", "Door", "Doors", "Visitor"]
 
 ACCEPTS = 64
 """Clients that are accepted at once, before those who are there get their turn."""
@@ -49,6 +50,16 @@ class Client(ABC):
         """Cut it off; it calls `Door.discard` when it is gone."""
 
 
+class Visitor(Client):
+    """Who has to say what he wants, and has a time for it."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def expire(self) -> None:
+        """The time is over."""
+
+
 class Door:
     """All clients of one server."""
 
@@ -62,8 +73,10 @@ class Door:
         self.buffer = memoryview(bytearray(READ_BYTES))
         self.secure = gateway.ssl_context is not None
         self._clients: set[Client] = set()
-        # Those between requests or in the middle of one's head, the one for longest first.
-        self._waiting: dict[Client, None] = {}
+        # Those between requests or in the middle of one's head, and when their time is over. They
+        # all have the same, so that the next is always the first; and one timer does for all.
+        self._waiting: dict[Visitor, float] = {}
+        self._timer: Timer | None = None
         self._empty = asyncio.Event()
         self.closed = False
 
@@ -74,13 +87,19 @@ class Door:
     def discard(self, client: Client) -> None:
         """A client is gone, or became another."""
         self._clients.discard(client)
-        self._waiting.pop(client, None)
+        self.heard(client)
         if not self._clients:
             self._empty.set()
 
-    def expect(self, client: Client) -> None:
-        """A request is expected of this client; perhaps another has to give way."""
-        self._waiting[client] = None
+    def expect(self, client: Visitor) -> None:
+        """A request is expected of this client within ``handshake_seconds``; perhaps another has to
+        give way.
+        """
+        timers, seconds = self.gateway.runtime.timers, self.gateway.limits.handshake_seconds
+        self._waiting.pop(client, None)
+        self._waiting[client] = timers.now + seconds
+        if self._timer is None:
+            self._timer = timers.call_later(seconds, self._look)
         if len(self._waiting) > self.options.handshakes:
             most = self.options.handshakes
             log.info("a client was cut off: over the option handshakes = %d", most)
@@ -88,9 +107,22 @@ class Door:
             del self._waiting[longest]
             longest.abort()
 
+    def _look(self) -> None:
+        """See whose time is over."""
+        self._timer = None
+        timers = self.gateway.runtime.timers
+        while self._waiting:
+            client, due = next(iter(self._waiting.items()))
+            left = due - timers.now
+            if left > 0:
+                self._timer = timers.call_later(left, self._look)
+                return
+            del self._waiting[client]
+            client.expire()
+
     def heard(self, client: Client) -> None:
-        """Its request's head has come."""
-        self._waiting.pop(client, None)
+        """Its request's head has come, or none is expected any more."""
+        self._waiting.pop(cast("Visitor", client), None)
 
     async def abort(self) -> None:
         """Cut off all clients, and wait until they are gone."""

@@ -17,7 +17,7 @@ from .fragments import not_utf8
 from .parser import CALM, ParserListener, free, make_parser
 from .turn import Turn
 
-__all__ = ["Ear", "Ears", "HearingConnection"]
+__all__ = ["FRAMING", "Ear", "Ears", "HearingConnection"]
 
 # One object for all connections of all servers: they share frames.
 FRAMING = WebSocketFraming()
@@ -103,7 +103,7 @@ class Ear(ParserListener):
         connection = self.connection
         connection.gathering = True
         kind = frame.msg_type
-        if not frame.last_in_buffer and not connection.turn.whole:
+        if not frame.last_in_buffer and not connection.turn.busy:
             connection.turn.gather()
         if not (connection.plain and frame.fin) or frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._on_other_frame(kind, frame)

@@ -17,7 +17,7 @@ from unisock.sockets import peer_address
 from unisock.timers import Timer
 
 from .connection import PicowsConnection
-from .door import Client, Door
+from .door import Door, Visitor
 from .exchange import Exchange, Line
 from .responses import head, switching
 
@@ -31,7 +31,7 @@ EARLY_BYTES = 65_536
 """What a client may send behind its opening handshake, before reading stops until the answer."""
 
 
-class HttpClient(asyncio.BufferedProtocol, Line, Client):
+class HttpClient(asyncio.BufferedProtocol, Line, Visitor):
     """A client's requests, one after another.
 
     Whoever sends a request before the last one is answered finds the connection closed behind that
@@ -41,7 +41,6 @@ class HttpClient(asyncio.BufferedProtocol, Line, Client):
     __slots__ = (
         "_crowded",
         "_door",
-        "_due",
         "_early",
         "_exchange",
         "_head_bytes",
@@ -75,9 +74,7 @@ class HttpClient(asyncio.BufferedProtocol, Line, Client):
         self._crowded = False
         # Nothing more is read.
         self._over = False
-        # When the time for the next request is over.
-        self._due: float | None = None
-        # What the client had left to read when a timer was set.
+        # What the client had left to read when it was given its time.
         self._unsent = 0
 
     # From the transport.
@@ -211,31 +208,10 @@ class HttpClient(asyncio.BufferedProtocol, Line, Client):
 
     def _expect_request(self) -> None:
         """Give the client its time for the next request."""
-        self._door.expect(self)
-        self._give_time()
-
-    def _give_time(self) -> None:
-        gateway = self._door.gateway
-        timers, seconds = gateway.runtime.timers, gateway.limits.handshake_seconds
         self._unsent = self._transport.get_write_buffer_size()
-        self._due = timers.now + seconds
-        if self._timer is None:  # else that of an earlier request looks again
-            self._timer = timers.call_later(seconds, self._look)
-
-    def _look(self) -> None:
-        """See whether the client's time is over."""
-        self._timer = None
-        if self._due is None:
-            return
-        timers = self._door.gateway.runtime.timers
-        left = self._due - timers.now
-        if left > 0:
-            self._timer = timers.call_later(left, self._look)
-        else:
-            self._expire()
+        self._door.expect(self)
 
     def _begin(self, exchange: Exchange) -> None:
-        self._due = None
         self._door.heard(self)
         self._exchange = exchange
 
@@ -263,9 +239,9 @@ class HttpClient(asyncio.BufferedProtocol, Line, Client):
         if exchange is not None:
             exchange.gone()
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
         if self._still_reads():
-            self._give_time()
+            self._expect_request()
         elif self._head_bytes or self._upgrading is not None:
             seconds = self._door.gateway.limits.handshake_seconds
             self._refuse(408, f"The request took longer than handshake_seconds = {seconds:g}.")

@@ -24,19 +24,21 @@ class Turn:
 
     With one message under way, each frame is written at once. When there are many, the first frame
     for a connection is, and what follows it within the turn is gathered; and when a read has
-    brought several messages, so that each will get several answers, all is gathered.
+    brought several messages, so that each will get several answers, all is gathered, for another
+    turn: the tasks that those messages have started run in the next one.
 
+    :ivar busy: a read of this turn has brought several messages
     :ivar mark: of the turn that is gathered; `None` when none is
     :ivar whole: even the first frame for a connection is gathered
     """
 
-    __slots__ = ("_at_once", "_dirty", "_extended", "_loop", "mark", "whole")
+    __slots__ = ("_at_once", "_dirty", "_loop", "busy", "mark", "whole")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._at_once = AT_ONCE
-        self._extended = False
         self._dirty: list[Writer] = []
+        self.busy = False
         self.mark: object | None = None
         self.whole = False
 
@@ -47,8 +49,8 @@ class Turn:
             self._begin()
 
     def gather(self) -> None:
-        """Several messages have come at once: gather all until the turn is over."""
-        self.whole = True
+        """Several messages have come at once: gather all in this turn, and in the next."""
+        self.busy = self.whole = True
         if self.mark is None:
             self._begin()
 
@@ -63,14 +65,13 @@ class Turn:
         self._loop.call_soon(self._end)
 
     def _end(self) -> None:
-        if self.whole and not self._extended:
-            # The tasks that those messages have started come first.
-            self._extended = True
-            self._loop.call_soon(self._end)
-            return
-        self.mark = None
-        self.whole = self._extended = False
-        self._at_once = AT_ONCE
         dirty, self._dirty = self._dirty, []
+        if self.busy:
+            self.busy = False
+            self._begin()
+        else:
+            self.mark = None
+            self.whole = False
+            self._at_once = AT_ONCE
         for writer in dirty:
             writer.flush()
