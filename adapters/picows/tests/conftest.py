@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import pytest
@@ -45,13 +45,18 @@ class Echo(Watch):
 
 
 class Kit:
-    """What a test of this adapter needs."""
+    """What a test of this adapter needs.
 
-    @staticmethod
-    def make(options: dict[str, Any] | None = None, **settings: Any) -> Server:
+    :cvar options: of the adapter
+    """
+
+    options: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    def make(cls, options: dict[str, Any] | None = None, **settings: Any) -> Server:
         settings = {"heartbeat": {"interval": 0}, **settings}
         endpoints = [{"path": "/ws", "codec": "raw"}]
-        adapter = PicowsAdapter(options)
+        adapter = PicowsAdapter({**cls.options, **(options or {})})
         return Server(adapter=adapter, folder=None, endpoints=endpoints, **settings)
 
     @classmethod
@@ -90,6 +95,17 @@ class Kit:
         return stream
 
 
+class LendingKit(Kit):
+    """Each read borrows a parser."""
+
+    options: ClassVar[dict[str, Any]] = {"parsers": 0}
+
+
 @pytest.fixture(scope="session")
 def kit() -> type[Kit]:
     return Kit
+
+
+@pytest.fixture(scope="session")
+def lending_kit() -> type[Kit]:
+    return LendingKit

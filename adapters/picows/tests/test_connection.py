@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import anyio
 import pytest
@@ -13,7 +14,6 @@ from unisock.testing.conformance.base import Watch, eventually
 from unisock.testing.frames import FrameSuite
 from unisock.testing.websocket import frame
 from unisock.testing.wire import read_all
-from unisock_picows import hearing
 from unisock_picows.connection import LARGE, MANY
 from unisock_picows.parser import CALM, free
 
@@ -31,15 +31,19 @@ def close_of(data: bytes) -> tuple[int, str]:
     return int.from_bytes(data[2:4], "big"), data[4:].decode()
 
 
-@pytest.fixture(autouse=True, params=["kept", "lent"])
-def parsers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=["kept", "lent"])
+def kit(request: pytest.FixtureRequest, kit: Any, lending_kit: Any) -> Any:
     """Few connections keep their parsers between messages; many borrow one for each read."""
-    if request.param == "lent":
-        monkeypatch.setattr(hearing, "AWAKE", -1)
+    return kit if request.param == "kept" else lending_kit
 
 
 class TestFrames(FrameSuite):
     adapter = "picows"
+
+
+class TestFramesByLentParsers(FrameSuite):
+    adapter = "picows"
+    options: ClassVar[Mapping[str, Any]] = {"parsers": 0}
 
 
 FAULTS = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Any
-from unittest.mock import patch
 
 import anyio
 import pytest
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 from unisock.testing.running import serving
 from unisock.testing.websocket import frame
 from unisock.testing.wire import read_all
-from unisock_picows import hearing
 
 LIMITS = {"message_bytes": 300, "fragments": 4, "close_seconds": 5.0}
 
@@ -118,13 +116,14 @@ async def talk(kit: Any, conversations: list[tuple[bytes, list[bytes]]]) -> list
 
 @settings(max_examples=40, deadline=None)
 @given(streams, cuts)
-def test_frames_mean_the_same_however_they_come(kit: Any, data: bytes, sizes: list[int]) -> None:
+def test_frames_mean_the_same_however_they_come(
+    kit: Any, lending_kit: Any, data: bytes, sizes: list[int]
+) -> None:
     opening = kit.handshake()
     in_pieces = (opening, cut(data, sizes))
     whole, pieces = anyio.run(talk, kit, [(opening, [data]), in_pieces])
     assert pieces == whole
-    with patch.object(hearing, "AWAKE", -1):  # each read borrows a parser
-        assert anyio.run(talk, kit, [in_pieces]) == [whole]
+    assert anyio.run(talk, lending_kit, [in_pieces]) == [whole]
 
 
 @settings(max_examples=40, deadline=None)

@@ -66,7 +66,7 @@ class Door:
     def __init__(self, gateway: Gateway, options: Options) -> None:
         self.gateway = gateway
         self.options = options
-        self.ears = Ears(options.read_buffer_bytes)
+        self.ears = Ears(options.read_buffer_bytes, options.parsers)
         self.turn = Turn()
         # Where reads go that are handled within the callback that announces them. A read without a
         # buffer costs aiofastnet an allocation of 256 KiB.

@@ -26,8 +26,6 @@ FRAMING = WebSocketFraming()
 _TEXT, _BINARY = WSMsgType.TEXT, WSMsgType.BINARY
 _CLOSE, _PONG = WSMsgType.CLOSE, WSMsgType.PONG
 
-AWAKE = 1024
-"""Connections that keep a parser between two messages; beyond them, each message borrows one."""
 SPARE = 64
 """Parsers that are kept for the next who needs one."""
 
@@ -158,11 +156,13 @@ class Ears:
     A parser takes more memory than all the rest of an idle connection, and more time to make than a
     message to read. So connections get one when something comes, and give it back.
 
+    :param kept: how many may keep theirs between two messages
     :ivar crowded: nobody may keep one
     """
 
-    def __init__(self, read_buffer_bytes: int) -> None:
+    def __init__(self, read_buffer_bytes: int, kept: int) -> None:
         self._read_buffer_bytes = read_buffer_bytes
+        self._kept = kept
         self._spare: dict[int, list[Ear]] = {}
         self._lent = 0
         self.crowded = False
@@ -197,4 +197,4 @@ class Ears:
 
     def _count(self, more: int) -> None:
         self._lent += more
-        self.crowded = self._lent > AWAKE
+        self.crowded = self._lent > self._kept

@@ -19,6 +19,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     handshakes: Annotated[int, msgspec.Meta(ge=1)] = 4096
     """Clients that may be between requests, or in the middle of one's head, at once; one more, and
     the one that has been so for longest is cut off."""
+    parsers: Annotated[int, msgspec.Meta(ge=0)] = 1024
+    """WebSockets that keep a parser of some 7 KiB between two messages; beyond them, each read
+    borrows one, which takes a few microseconds."""
     read_buffer_bytes: Annotated[int, msgspec.Meta(ge=2048, le=1 << 20)] = 2048
     """What a WebSocket's read buffer begins with; it grows to the largest read."""
 
