@@ -20,7 +20,7 @@ from unisock.frame_connection import FrameConnection, StreamConnection
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = """
-    errors | limits | timers | capabilities | pauses
+    errors | limits | timers | turn | capabilities | pauses
     messages
     handshake | framing | codecs | url
     exchange | config | options | frames
@@ -28,7 +28,7 @@ FLOORS = """
     abc | registry | sockets | bytestream | envelope | worker
     workers
     connection | pipeline | lane | plain_channels | websocket | runtime | launch
-    recipient | frame_connection | memory | plain | handlers | reconnecting | dialing
+    recipient | frame_connection | memory | plain | handlers | reconnecting | dialing | http_client
     fanout
     audience
     spark

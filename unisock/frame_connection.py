@@ -15,6 +15,7 @@ from .errors import LimitExceeded, ProtocolError
 from .frames import BINARY, CLOSE, PONG, FrameReader, Unmask, close_frame, read_close, unmask
 from .framing import Framing
 from .messages import Close, Message, printable
+from .turn import TurnEnd
 
 __all__ = ["Connections", "FrameConnection", "StreamConnection"]
 
@@ -323,18 +324,14 @@ class StreamConnection(FrameConnection):
         self.ended(LOST)
 
 
-class Connections:
-    """The connections of one server, and those of them that have something to write.
+class Connections(TurnEnd):
+    """The connections of one server, and those of them that have something to write."""
 
-    What is gathered is written when the turn of the event loop ends, by one callback for all.
-
-    :param call_soon: the loop's
-    """
+    __slots__ = ("_live",)
 
     def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
-        self._call_soon = call_soon
+        super().__init__(call_soon)
         self._live: set[StreamConnection] = set()
-        self._dirty: list[StreamConnection] = []
 
     def add(self, connection: StreamConnection) -> None:
         """A new connection."""
@@ -344,12 +341,6 @@ class Connections:
         """A connection whose stream is closed."""
         self._live.discard(connection)
 
-    def flush_soon(self, connection: StreamConnection) -> None:
-        """Call ``connection.flush()`` when this turn of the loop is over."""
-        if not self._dirty:
-            self._call_soon(self._flush)
-        self._dirty.append(connection)
-
     def proceed_soon(self, connection: StreamConnection) -> None:
         """Call ``connection.proceed()`` from the loop."""
         self._call_soon(connection.proceed)
@@ -358,8 +349,3 @@ class Connections:
         """Cut every connection."""
         for connection in [*self._live]:
             connection.abort()
-
-    def _flush(self) -> None:
-        dirty, self._dirty = self._dirty, []
-        for connection in dirty:
-            connection.flush()

@@ -11,7 +11,7 @@ from rich.text import Text
 from .goals import Bound, Comparison, Goal, compare, within
 from .rows import Part, Row
 from .running import Measured, Outcome
-from .sides import Side
+from .sides import LIMIT, Side
 
 __all__ = ["Line", "Score", "lines", "markdown", "score", "table"]
 
@@ -98,7 +98,22 @@ def _verdicts(result: Measured, side: Side) -> Iterator[tuple[str, bool | None]]
             text = f"{words}at most {goal.at_most:g} {result.row.unit}"
             yield text, None if goal.stretch and not good else good
     for comparison in _comparisons(result, side, costs):
-        yield _words(comparison, len(costs)), comparison.met
+        words = _words(comparison, len(costs))
+        if comparison.met is False:
+            words += _out_of_reach(result, comparison)
+        yield words, comparison.met
+
+
+def _out_of_reach(result: Measured, missed: Comparison) -> str:
+    """What the server in C comes to, where that is more than the goal, too."""
+    costs = {
+        side.name: [one.cost for one in outcome.samples]
+        for side, outcome in result.outcomes.items()
+    }
+    limit = compare(missed.than, costs.get(LIMIT.name, []), costs[missed.than], missed.goal)
+    if limit is None or limit.met or missed.than == LIMIT.name:
+        return ""
+    return f"; {LIMIT.name}: {limit.ratio:.3g}"
 
 
 def _comparisons(result: Measured, side: Side, costs: Sequence[float]) -> Iterator[Comparison]:

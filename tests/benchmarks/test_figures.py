@@ -14,7 +14,7 @@ from .goals import Bound, Goal, compare, within
 from .report import lines, markdown, score
 from .rows import Part, Row, parts
 from .running import Measured, Outcome
-from .sides import ROOT, bare, unisock
+from .sides import LIMIT, ROOT, bare, unisock
 from .wires import PLAIN, SOCKETIO, SOCKJS, frame, reply_size
 from .workloads import Echo, Sample
 
@@ -64,6 +64,13 @@ def test_goals_are_judged_and_shown() -> None:
     assert "at most 3 µs ✗" in ours
     assert "0.4 × bare picows, at most 0.5 ✓" in ours
     assert ours.startswith("| echo | **unisock** | 4.00 µs | 1,000 |")
+
+
+def test_a_goal_that_is_out_of_reach_says_so() -> None:
+    for limit, told in ((6.0, "0.8 × bare picows, at most 0.5; C limit: 0.6 ✗"), (4.0, "0.5 ✗")):
+        part, results = measured([8.0], [10.0], Goal(THEIRS.name, 0.5))
+        results[0].outcomes[LIMIT] = Outcome([Sample(limit, 1000.0, 2.0, 0.5)])
+        assert told in markdown(part, results).splitlines()[2]
 
 
 def test_a_load_that_was_too_busy_is_marked() -> None:

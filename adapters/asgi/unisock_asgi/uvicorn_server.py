@@ -14,6 +14,7 @@ import uvicorn
 from unisock import Address
 from unisock.abc import Gateway, Listener
 from unisock.sockets import address_of
+from unisock.turn import TurnEnd
 
 from .scope import Application
 from .uvicorn_http import UvicornHttp
@@ -77,11 +78,12 @@ class UvicornServer(uvicorn.Server):
 
 def _config(application: Application, gateway: Gateway) -> uvicorn.Config:
     served: dict[str, Any] = {"gateway": gateway}
+    turn = TurnEnd(asyncio.get_running_loop().call_soon)
     interval, timeout = _heartbeat(gateway)
     return uvicorn.Config(
         application,
         http=type("Http", (UvicornHttp,), served),
-        ws=type("WebSocket", (UvicornWebSocket,), served),
+        ws=type("WebSocket", (UvicornWebSocket,), {**served, "turn": turn}),
         ws_ping_interval=interval,
         ws_ping_timeout=timeout,
         lifespan="off",

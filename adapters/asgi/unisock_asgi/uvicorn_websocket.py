@@ -15,6 +15,7 @@ from unisock import Close
 from unisock.abc import Gateway
 from unisock.limits import Limits
 from unisock.messages import printable
+from unisock.turn import TurnEnd
 
 from .scope import Event
 from .uvicorn_http import quiet_log
@@ -33,9 +34,11 @@ class UvicornWebSocket(WebSocketsSansIOProtocol):
     """One client's connection from the opening handshake on.
 
     :cvar gateway: the server, in a subclass of this class
+    :cvar turn: where its frames wait
     """
 
     gateway: Gateway
+    turn: TurnEnd
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -181,7 +184,7 @@ class _WebSocketWire(FrameWire):
         if self._size >= GATHER:
             self.flush()
         elif len(self._pending) == 1:
-            self._protocol.loop.call_soon(self.flush)
+            self._protocol.turn.flush_soon(self)
 
     def flush(self) -> None:
         pending, protocol = self._pending, self._protocol

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-
-from unisock import ConfigError, ProtocolError
+from unisock import ProtocolError
 from unisock.abc import Call
 from unisock.errors import LimitExceeded, NotInstalled, Redirected
 from unisock.exchange import read_refusal
-from unisock.url import Url
 
 from .client_calls import translated
 
 try:
     import httpx
+
+    from unisock.http_client import HttpClient, read_some
 except ImportError as missing:
     raise NotInstalled(
         "polling needs httpx; try: pip install 'unisock-engineio[client]', "
@@ -25,9 +22,9 @@ except ImportError as missing:
         installed=(),
     ) from missing
 
-__all__ = ["HttpClient", "HttpFailure"]
+__all__ = ["HttpFailure", "PollingRequests"]
 
-CONNECT_SECONDS = 10.0
+_TEXT = [("Content-Type", "text/plain;charset=UTF-8")]
 _REDIRECTIONS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -42,7 +39,7 @@ class HttpFailure(Exception):
         self.status = status
 
 
-class HttpClient:
+class PollingRequests:
     """Requests to one server.
 
     :param most: the bytes that an answer may have
@@ -51,32 +48,14 @@ class HttpClient:
     """
 
     def __init__(self, call: Call, most: int, transport: httpx.AsyncBaseTransport | None) -> None:
-        url = call.url
         self._most = most
-        self._base = f"{'https' if url.secure else 'http'}://{url.authority}"
-        self._extensions: dict[str, Any] = {}
-        headers = [*call.headers]
-        if call.server_name is not None:
-            headers.append(("Host", _named(url, call.server_name)))
-            self._extensions["sni_hostname"] = call.server_name
-        if transport is None and url.unix is not None:
-            transport = httpx.AsyncHTTPTransport(uds=url.unix, verify=call.tls or True)
-        try:
-            self._client = httpx.AsyncClient(
-                headers=headers,
-                verify=call.tls or True,
-                proxy=call.proxy if isinstance(call.proxy, str) else None,
-                trust_env=call.proxy is True,
-                transport=transport,
-                timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-            )
-        except (ValueError, ImportError) as error:
-            raise ConfigError(f"proxy: {error}", key="proxy") from error
+        self._server = call.url.authority
+        self._client = HttpClient(call, transport)
 
     @property
     def cookie(self) -> str:
         """The ``Cookie`` header with what the server has set so far."""
-        return "; ".join(f"{each.name}={each.value}" for each in self._client.cookies.jar)
+        return self._client.cookie
 
     async def aclose(self) -> None:
         """Close its connections."""
@@ -91,7 +70,7 @@ class HttpClient:
         :raises OSError: it cannot be reached
         """
         try:
-            status, headers, body = await self._ask("GET", target, None)
+            status, headers, body = await self._ask("GET", target)
         except HttpFailure as failure:
             raise ConnectionError(str(failure)) from failure
         location = headers.get("location")
@@ -109,7 +88,7 @@ class HttpClient:
 
         :raises HttpFailure: there is none
         """
-        return await self._must("GET", target, None)
+        return await self._must("GET", target)
 
     async def post(self, target: str, body: bytes) -> None:
         """Send a payload.
@@ -118,34 +97,25 @@ class HttpClient:
         """
         await self._must("POST", target, body)
 
-    async def _must(self, method: str, target: str, body: bytes | None) -> bytes:
+    async def _must(self, method: str, target: str, body: bytes = b"") -> bytes:
         status, _, answer = await self._ask(method, target, body)
         if status != 200:
             raise HttpFailure(f"the server answered {method} with {status}", status)
         return answer
 
     async def _ask(
-        self, method: str, target: str, body: bytes | None
+        self, method: str, target: str, body: bytes = b""
     ) -> tuple[int, httpx.Headers, bytes]:
-        headers = {} if body is None else {"Content-Type": "text/plain;charset=UTF-8"}
-        answer = bytearray()
+        headers = _TEXT if body else ()
         try:
-            async with self._client.stream(
-                method,
-                self._base + target,
-                content=body,
-                headers=headers,
-                extensions=self._extensions,
-            ) as response:
-                async for piece in response.aiter_bytes():
-                    answer += piece
-                    if len(answer) > self._most:
-                        raise HttpFailure(str(LimitExceeded("payload_bytes", self._most)))
-                return response.status_code, response.headers, bytes(answer)
+            response = await self._client.send(method, target, body, headers, stream=True)
+            try:
+                answer = await read_some(response, self._most)
+            finally:
+                await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             told = str(error) or type(error).__name__
-            raise HttpFailure(f"{self._base}: {told}") from error
-
-
-def _named(url: Url, host: str) -> str:
-    return msgspec.structs.replace(url, host=host).authority
+            raise HttpFailure(f"{self._server}: {told}") from error
+        if len(answer) > self._most:
+            raise HttpFailure(str(LimitExceeded("payload_bytes", self._most)))
+        return response.status_code, response.headers, answer

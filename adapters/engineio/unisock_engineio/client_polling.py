@@ -13,7 +13,7 @@ from unisock import Close, ConfigError, HandshakeRejected, Message, ProtocolErro
 from unisock.abc import Call, Connection, Connector, Gate, Receiver
 
 from .client_calls import polling_handshake, target, websocket_call
-from .client_http import HttpClient, HttpFailure
+from .client_http import HttpFailure, PollingRequests
 from .client_session import TRANSPORT_ERROR, ClientSession, read_opening
 from .options import ConnectorOptions
 from .packets import REVISIONS
@@ -44,7 +44,7 @@ class PollingClient:
         self._gate = gate
         self._websocket = websocket
         self._options = options
-        self._http = HttpClient(call, max(MOST_BYTES, 2 * gate.limits.message_bytes), http)
+        self._http = PollingRequests(call, max(MOST_BYTES, 2 * gate.limits.message_bytes), http)
         self._session: ClientSession
         self._target = ""
         # There is a WebSocket that works, so no request is begun, unless it breaks after all.

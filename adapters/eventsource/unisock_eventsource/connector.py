@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import Any, cast
 
 import anyio
@@ -20,6 +19,8 @@ from .parser import EventParser, ServerSent
 
 try:
     import httpx
+
+    from unisock.http_client import HttpClient, leave, read_some
 except ImportError as error:
     raise ConfigError(
         "server-sent events as a client need: pip install 'unisock-eventsource[client]'",
@@ -32,6 +33,7 @@ BODY_BYTES = 65_536
 """The body of a refusal."""
 POSTS_WAITING = 65_536
 """Characters that may wait to be posted before the connection is congested."""
+_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 
 
 class SseConnector(Connector):
@@ -49,14 +51,12 @@ class SseConnector(Connector):
 
     async def connect(self, call: Call, gate: Gate) -> None:
         url = call.url
-        client = _client(call)
-        headers = [("Accept", "text/event-stream"), ("Cache-Control", "no-store"), *call.headers]
+        client = HttpClient(call)
+        headers = [("Accept", "text/event-stream"), ("Cache-Control", "no-store")]
         if self._last_id:
             headers.append(("Last-Event-ID", self._last_id))
-        base = f"{'https' if url.secure else 'http'}://{url.authority}"
         try:
-            request = client.build_request("GET", base + url.resource, headers=headers)
-            response = await client.send(request, stream=True)
+            response = await client.send("GET", url.resource, headers=headers, stream=True)
             await _check(response)
         except BaseException as error:
             with anyio.CancelScope(shield=True):
@@ -67,30 +67,17 @@ class SseConnector(Connector):
             raise
         handshake = Handshake(
             target=url.resource,
-            headers=headers,
+            headers=[*headers, *call.headers],
             peer=Address(url.host, url.port),
             scheme="https" if url.secure else "http",
             transport="eventsource",
         )
-        connection = _SseConnection(gate, handshake, client, response, base, self._remember)
+        connection = _SseConnection(gate, handshake, client, response, self._remember)
         gate.open(connection)
         gate.runtime.spawn(connection.run)
 
     def _remember(self, id: str) -> None:
         self._last_id = id
-
-
-def _client(call: Call) -> httpx.AsyncClient:
-    transport = None
-    if call.url.unix is not None:
-        transport = httpx.AsyncHTTPTransport(uds=call.url.unix)
-    return httpx.AsyncClient(
-        verify=True if call.tls is None else call.tls,
-        proxy=call.proxy if isinstance(call.proxy, str) else None,
-        trust_env=call.proxy is True,
-        transport=transport,
-        timeout=None,
-    )
 
 
 async def _check(response: httpx.Response) -> None:
@@ -99,11 +86,7 @@ async def _check(response: httpx.Response) -> None:
     if 300 <= status < 400 and location is not None:
         raise Redirected(status, location)
     if status >= 400 or status == 204:
-        body = b""
-        async for piece in response.aiter_bytes():
-            body += piece
-            if len(body) > BODY_BYTES:
-                break
+        body = await read_some(response, BODY_BYTES)
         # 204 is how a server tells a browser not to come back (WHATWG HTML, section 9.2.3).
         told = body or (b"the server has no more events" if status == 204 else b"")
         raise read_refusal(410 if status == 204 else status, response.headers.items(), told)
@@ -142,7 +125,6 @@ class _SseConnection(BufferedConnection):
     """The client's end."""
 
     __slots__ = (
-        "_base",
         "_changed",
         "_client",
         "_close",
@@ -159,9 +141,8 @@ class _SseConnection(BufferedConnection):
         self,
         gate: Gate,
         handshake: Handshake,
-        client: httpx.AsyncClient,
+        client: HttpClient,
         response: httpx.Response,
-        base: str,
         remember: Any,
     ) -> None:
         self._framing = _PostFraming()
@@ -169,7 +150,6 @@ class _SseConnection(BufferedConnection):
         super().__init__(gate, handshake, self._framing)
         self._client = client
         self._response = response
-        self._base = base
         self._remember = remember
         self._scope = anyio.CancelScope()
         self._sending: list[str] = []
@@ -203,12 +183,7 @@ class _SseConnection(BufferedConnection):
                     self._take(event)
         except LimitExceeded as error:
             self.close(Close(error.code, str(error)))
-            # A cancelled read ends all of httpx's nested generators; to close the outermost would
-            # leave the others to the garbage collector, which trio takes amiss.
-            with anyio.CancelScope() as scope, suppress(httpx.TransportError):
-                scope.cancel()
-                async for _ in pieces:
-                    pass
+            await leave(pieces)
         except httpx.TransportError:
             pass  # `run` says that it is lost
 
@@ -232,10 +207,8 @@ class _SseConnection(BufferedConnection):
                 message = self._sending.pop(0)
                 self._size -= len(message)
                 try:
-                    answer = await self._client.post(
-                        self._base + self._framing.address,
-                        content=message.encode(),
-                        headers={"Content-Type": "text/plain; charset=utf-8"},
+                    answer = await self._client.send(
+                        "POST", self._framing.address, message.encode(), _TEXT
                     )
                 except httpx.TransportError:
                     self._scope.cancel()

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
 
-__all__ = ["Turn", "Writer"]
+from unisock.turn import Writer
+
+__all__ = ["Turn"]
 
 AT_ONCE = 16
 """Frames that are written one by one before a turn is looked at as a whole: to do so costs another
 round of the loop, and a lone answer is not to pay for it."""
-
-
-class Writer(Protocol):
-    """Whoever has gathered something."""
-
-    def flush(self) -> None:
-        """Write it."""
 
 
 class Turn:

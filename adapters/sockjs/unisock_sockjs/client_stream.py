@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 import anyio
 import httpx
@@ -14,6 +13,7 @@ from unisock.connection import LOST, BufferedConnection
 from unisock.errors import HandshakeRejected, LimitExceeded, ProtocolError, Redirected
 from unisock.exchange import read_refusal
 from unisock.handshake import Address, Handshake
+from unisock.http_client import HttpClient, leave, read_some
 from unisock.messages import Close, Message, Origin, printable
 
 from .client_session import CLIENT_MESSAGES, PACKET_BYTES, refused
@@ -25,6 +25,7 @@ __all__ = ["open_stream"]
 POST_BYTES = 65_536
 """What is put into one POST, and waits for it, before the connection is congested."""
 REFUSAL_BYTES = 65_536
+_TEXT = [("Content-Type", "text/plain; charset=UTF-8")]
 
 
 async def open_stream(call: Call, gate: Gate, transport: str) -> None:
@@ -33,7 +34,7 @@ async def open_stream(call: Call, gate: Gate, transport: str) -> None:
     :param transport: ``xhr-streaming``, or ``xhr-polling``: then a response has one packet
     :raises HandshakeRejected: as `Connector.connect`
     """
-    client = _client(call)
+    client = HttpClient(call)
     session = StreamSession(call, gate, client, transport)
     try:
         await session.start()
@@ -48,18 +49,6 @@ async def open_stream(call: Call, gate: Gate, transport: str) -> None:
     gate.runtime.spawn(session.run)
 
 
-def _client(call: Call) -> httpx.AsyncClient:
-    unix = call.url.unix
-    return httpx.AsyncClient(
-        verify=True if call.tls is None else call.tls,
-        proxy=call.proxy if isinstance(call.proxy, str) else None,
-        trust_env=call.proxy is True,
-        transport=None if unix is None else httpx.AsyncHTTPTransport(uds=unix),
-        headers=[*call.headers],
-        timeout=None,
-    )
-
-
 class StreamSession(BufferedConnection):
     """The client's end."""
 
@@ -68,6 +57,7 @@ class StreamSession(BufferedConnection):
         "_client",
         "_close",
         "_lines",
+        "_path",
         "_paused",
         "_query",
         "_receiver",
@@ -75,24 +65,22 @@ class StreamSession(BufferedConnection):
         "_scope",
         "_sending",
         "_size",
-        "_url",
     )
 
-    def __init__(self, call: Call, gate: Gate, client: httpx.AsyncClient, transport: str) -> None:
+    def __init__(self, call: Call, gate: Gate, client: HttpClient, transport: str) -> None:
         url = call.url
-        scheme = "https" if url.secure else "http"
         path, question, query = url.resource.partition("?")
         handshake = Handshake(
             target=url.resource,
             headers=[("Host", url.authority), *call.headers],
             peer=Address(url.unix) if url.unix is not None else Address(url.host, url.port),
-            scheme=scheme,
+            scheme="https" if url.secure else "http",
             method="POST",
             transport=transport,
         )
         super().__init__(gate, handshake, FROM_CLIENT)
         self._client = client
-        self._url = f"{scheme}://{url.authority}{path}"
+        self._path = path
         self._receiver = "xhr_streaming" if transport == "xhr-streaming" else "xhr"
         self._query = question + query
         self._response: httpx.Response | None = None
@@ -135,29 +123,20 @@ class StreamSession(BufferedConnection):
     async def hang_up(self) -> None:
         """Close all requests."""
         if self._lines is not None:
-            # A cancelled read ends all of httpx's nested generators; to close the outermost would
-            # leave the others to the garbage collector, which trio takes amiss.
-            with anyio.CancelScope() as scope, suppress(httpx.TransportError, LimitExceeded):
-                scope.cancel()
-                async for _ in self._lines:
-                    pass
+            await leave(self._lines)
         if self._response is not None:
             await self._response.aclose()
         await self._client.aclose()
 
     async def _ask(self) -> None:
         """The next response."""
-        request = self._client.build_request("POST", f"{self._url}/{self._receiver}{self._query}")
-        self._response = response = await self._client.send(request, stream=True)
+        target = f"{self._path}/{self._receiver}{self._query}"
+        self._response = response = await self._client.send("POST", target, stream=True)
         location = response.headers.get("location")
         if 300 <= response.status_code < 400 and location is not None:
             raise Redirected(response.status_code, location)
         if response.status_code != 200:
-            body = b""
-            async for piece in response.aiter_bytes():
-                body += piece
-                if len(body) > REFUSAL_BYTES:
-                    break
+            body = await read_some(response, REFUSAL_BYTES)
             raise read_refusal(response.status_code, response.headers.items(), body)
         self._lines = _lines(response)
 
@@ -215,11 +194,8 @@ class StreamSession(BufferedConnection):
 
     async def _say(self, body: bytes) -> bool:
         try:
-            answer = await self._client.post(
-                f"{self._url}/xhr_send{self._query}",
-                content=body,
-                headers={"Content-Type": "text/plain; charset=UTF-8"},
-            )
+            target = f"{self._path}/xhr_send{self._query}"
+            answer = await self._client.send("POST", target, body, _TEXT)
         except httpx.TransportError:
             return False
         if answer.status_code >= 400:
