@@ -15,6 +15,7 @@ from playwright.async_api import Page, async_playwright
 
 from unisock import Close, Handshake, Server, Spark
 from unisock.registry import installed, look_up
+from unisock.testing.conformance.base import eventually
 from unisock.testing.running import Running
 
 from .node import Node
@@ -215,7 +216,8 @@ async def test_a_refusal_is_seen(running: Running, visit: Visit, way: dict[str, 
     assert seen["messages"] == []
     assert seen["close"] == "transport error"
     assert running.gateway.rejections > 0
-    assert running.gateway.connections == []
+    with anyio.fail_after(30):
+        await eventually(lambda: not running.gateway.connections)
 
 
 async def test_a_page_of_another_origin_gets_nothing(

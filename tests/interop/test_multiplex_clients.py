@@ -13,6 +13,7 @@ import pytest
 from playwright.async_api import Page, async_playwright
 
 from unisock import HandshakeRejected, Server, Spark
+from unisock.testing.conformance.base import eventually
 from unisock.testing.running import Running
 from unisock_multiplex import Multiplex
 from unisock_rooms import Rooms
@@ -95,15 +96,16 @@ class Application:
                 await stream.send(line.upper() + b"\n")
 
 
-def judge(seen: dict[str, Any], application: Application) -> None:
+async def judge(seen: dict[str, Any], application: Application) -> None:
     said = {name: [f"{name}: {text}" for text in texts] for name, texts in TOPICS.items()}
     said |= {name: [] for name in CLOSED}
     assert seen["messages"] == said
     assert sorted(seen["closed"]) == sorted(TOPICS)
     # The client closes its socket right behind its last word, which over HTTP may not get out.
+    with anyio.fail_after(60):
+        await eventually(lambda: len(application.ends) == 3 and not len(application.multiplex))
     assert {code for _, code in application.ends} <= {1000, 1005, 1006}
     assert sorted([name for name, _ in application.ends]) == sorted(["ann", "bob", ODD])
-    assert not len(application.multiplex)
 
 
 async def in_node(kind: str, url: str) -> dict[str, Any]:
@@ -128,7 +130,7 @@ async def test_over_sockjs_in_node(
     application = Application(host, sockjs_of(host))
     proves(protocol="sockjs", client=f"{CLIENT}, Node", host=host)
     running: Running = await unisock_serve(application.server)
-    judge(await in_node(transport, f"{running.http_url}/multiplex"), application)
+    await judge(await in_node(transport, f"{running.http_url}/multiplex"), application)
 
 
 @pytest.mark.parametrize("adapter", ["websockets", "tornado"])
@@ -136,7 +138,7 @@ async def test_over_a_bare_websocket_in_node(unisock_serve: Any, adapter: str, p
     proves(protocol="websocket", client=f"{CLIENT}, Node", host=adapter)
     application = Application(adapter)
     running: Running = await unisock_serve(application.server)
-    judge(await in_node("ws", f"{running.url}/multiplex"), application)
+    await judge(await in_node("ws", f"{running.url}/multiplex"), application)
 
 
 @pytest.fixture
@@ -180,7 +182,7 @@ async def test_over_sockjs_in_chromium(
             "order => visit(WebSocketMultiplex, new SockJS('/multiplex'), order)",
             {"topics": TOPICS, "closed": CLOSED},
         )
-    judge(seen, application)
+    await judge(seen, application)
 
 
 @pytest.mark.parametrize("host", [OLD, *HOSTS])

@@ -16,6 +16,7 @@ import socketio.exceptions
 from playwright.async_api import async_playwright
 
 from unisock import Channel, Close, HandshakeRejected, Overflow, Server, Spark, hookimpl
+from unisock.testing.conformance.base import eventually
 from unisock_emitter import Emitter
 from unisock_multiplex import Multiplex
 from unisock_rooms import Rooms
@@ -123,7 +124,7 @@ def talk(**order: Any) -> dict[str, Any]:
     return {"do": "talk", **order}
 
 
-def judge(application: Application, order: dict[str, Any], seen: Any) -> None:
+async def judge(application: Application, order: dict[str, Any], seen: Any) -> None:
     """What came of a talk."""
     assert seen["echo"] == [1, "ünï 😀", {"n": [None, True]}]
     assert seen["bytes"] == [BYTES, {"deep": [BYTES]}]
@@ -132,6 +133,8 @@ def judge(application: Application, order: dict[str, Any], seen: Any) -> None:
     assert seen["messages"] == [*range(100), BYTES]
     assert seen["tick"] == 1
     assert seen["transport"] == order["transports"][-1]
+    with anyio.fail_after(40):
+        await eventually(lambda: seen["id"] in application.ends)
     close = application.ends[seen["id"]]
     if "end" in order:
         # The end of a namespace is final; who is to come back loses the connection.
@@ -162,7 +165,7 @@ async def test_client_4(unisock_serve: Any, proves: Any) -> None:
     ]
     seen = await in_node(running.http_url, [*talks, *others])
     for order, one in zip(talks, seen, strict=False):
-        judge(application, order, one)
+        await judge(application, order, one)
     refused, unknown, shared, recovered = seen[len(talks) :]
     assert refused == {"message": "members only", "data": {"join": [{"a": 1}, None]}}
     assert unknown == {"message": "Invalid namespace"}
@@ -179,7 +182,7 @@ async def test_other_hosts(unisock_serve: Any, proves: Any, host: str) -> None:
     running = await unisock_serve(application.server)
     orders = [talk(**UPGRADE), talk(**POLLING, end=4500)]
     for order, seen in zip(orders, await in_node(running.http_url, orders), strict=True):
-        judge(application, order, seen)
+        await judge(application, order, seen)
 
 
 async def test_client_2(unisock_serve: Any, proves: Any) -> None:
@@ -194,7 +197,7 @@ async def test_client_2(unisock_serve: Any, proves: Any) -> None:
     ]
     seen = await in_node(running.http_url, [*talks, *others], version=2)
     for order, one in zip(talks, seen, strict=False):
-        judge(application, order, one)
+        await judge(application, order, one)
     refused, unknown, shared = seen[len(talks) :]
     # For this client, the error is the data themselves.
     assert refused["message"] == {"join": [{"name": "Ada"}, None]}
@@ -222,7 +225,7 @@ async def test_client_4_in_a_browser(unisock_serve: Any, proves: Any) -> None:
             )
         await browser.close()
     for order, one in zip(orders, seen, strict=True):
-        judge(application, order, one)
+        await judge(application, order, one)
 
 
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"], ["polling", "websocket"]])

@@ -16,6 +16,7 @@ from playwright.async_api import Page, async_playwright
 
 from unisock import Close, Handshake, Hub, Origin, Server, Spark
 from unisock.registry import installed
+from unisock.testing.conformance.base import eventually
 from unisock.testing.running import Running
 
 from .node import Node
@@ -266,7 +267,8 @@ async def test_a_refusal_is_seen(application: Application, running: Running, vis
     assert seen["transport"] is None
     assert seen["close"]["code"] == 2000  # "All transports failed"
     assert running.gateway.rejections > 0
-    assert running.gateway.connections == []
+    with anyio.fail_after(30):
+        await eventually(lambda: not running.gateway.connections)
 
 
 @pytest.mark.parametrize("application", HOSTS, indirect=True)
