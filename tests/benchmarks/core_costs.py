@@ -21,12 +21,16 @@ from unisock.memory import MemoryAdapter
 from unisock.messages import Close, Message
 from unisock_rooms import Rooms
 
-__all__ = ["COSTS", "broadcast_member", "dispatch", "idle_plugin"]
+from .goals import within
+
+__all__ = ["COSTS", "judged"]
 
 TEXT = "x" * 128
 MEMBERS = 1000
 TURNS = 1000
 REPEATS = 200
+TRIES = 20
+"""Another process may have had the core, or half of it, during a whole measurement."""
 WHERE = Address("127.0.0.1", 1)
 
 Task = Callable[[], float]
@@ -150,3 +154,16 @@ COSTS: dict[str, tuple[Task, float]] = {
 """By name: how to measure it, and the most that it may cost. Nothing is 20 ns here: less cannot be
 told from noise.
 """
+
+
+def judged(name: str) -> tuple[float, bool]:
+    """The seconds that this costs, and whether that is within its goal: measured again while it is
+    not, for so many tries.
+    """
+    measure, most = COSTS[name]
+    best = float("inf")
+    for _ in range(TRIES):
+        best = min(best, measure())
+        if within(best * 1e6, most * 1e6):
+            return best, True
+    return best, False
