@@ -9,12 +9,15 @@ export default {
   open: (url, on, SockJS) => envelope(SockJS ? new SockJS(url, null, { transports: ["xhr-streaming", "xhr-polling"] }) : streaming(url), on),
 };
 
+const PATIENCE = 12000; // ms in which the server takes a message, or the connection is lost
+
 /** One response that goes on, and a POST for each message. */
 function streaming(url) {
   const base = `${url}/000/${random()}`, stop = new AbortController();
   let turn = Promise.resolve(), opened = false, over = false;
-  const post = async (path, body) => {
-    const response = await fetch(base + path, { method: "POST", body, cache: "no-store", signal: stop.signal });
+  const post = async (path, body, ...ends) => {
+    const signal = AbortSignal.any([stop.signal, ...ends]);
+    const response = await fetch(base + path, { method: "POST", body, cache: "no-store", signal });
     if (!response.ok) throw new Error(response.status);
     return response;
   };
@@ -43,7 +46,7 @@ function streaming(url) {
     }
   };
   const face = {
-    send: text => { turn = turn.then(() => post("/xhr_send", JSON.stringify([text]))).catch(lost); },
+    send: text => { turn = turn.then(() => post("/xhr_send", JSON.stringify([text]), AbortSignal.timeout(PATIENCE))).catch(lost); },
     close: () => end({ code: 1005, reason: "" }),
   };
   listen().catch(lost);
