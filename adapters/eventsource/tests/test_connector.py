@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import pytest
 from anyio.abc import ObjectReceiveStream, SocketAttribute, SocketStream
 
-from unisock import EncodeError, connect
+from unisock import EncodeError, Server, connect
 
 pytestmark = pytest.mark.anyio
 
@@ -68,3 +69,15 @@ async def test_messages_go_to_nobody_else(address: str) -> None:
             assert await spark.receive() == "now"
             with pytest.raises(EncodeError, match="takes no messages"):
                 await spark.send("{}")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_header_of_the_callers_takes_the_place_of_our_own(unisock_serve: Any) -> None:
+    endpoint = {"path": "/events", "protocol": "eventsource", "codec": "text"}
+    server = Server(folder=None, adapter="tornado", endpoints=[endpoint])
+    server.on_open(lambda spark: spark.send(str(spark.handshake.headers.all("accept"))))
+    running = await unisock_serve(server)
+    url = f"sse+{running.http_url}/events"
+    with anyio.fail_after(30):
+        async with connect(url, reconnect=False, codec="text", headers={"accept": "*/*"}) as spark:
+            assert await spark.receive() == "('*/*',)"

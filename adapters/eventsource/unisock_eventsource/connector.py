@@ -33,6 +33,7 @@ BODY_BYTES = 65_536
 """The body of a refusal."""
 POSTS_WAITING = 65_536
 """Characters that may wait to be posted before the connection is congested."""
+_WANTED = [("Accept", "text/event-stream"), ("Cache-Control", "no-store")]
 _TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 
 
@@ -52,7 +53,8 @@ class SseConnector(Connector):
     async def connect(self, call: Call, gate: Gate) -> None:
         url = call.url
         client = HttpClient(call)
-        headers = [("Accept", "text/event-stream"), ("Cache-Control", "no-store")]
+        given = {name.lower() for name, _ in call.headers}
+        headers = [pair for pair in _WANTED if pair[0].lower() not in given]
         if self._last_id:
             headers.append(("Last-Event-ID", self._last_id))
         try:
