@@ -25,9 +25,10 @@ HEADERS = {
 }
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """Both: the transports of the one are not those of the other."""
+    return "asyncio", {"use_uvloop": request.param}
 
 
 class Echo(Watch):

@@ -41,9 +41,9 @@ class _Tapped:
         self._transport = transport
         self._written = written
 
-    def writelines_nocheck(self, parts: Iterable[bytes]) -> None:
+    def writelines(self, parts: Iterable[bytes]) -> None:
         self._written.append(b"".join(parts))
-        self._transport.writelines_nocheck(parts)
+        self._transport.writelines(parts)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

@@ -272,13 +272,16 @@ async def test_who_does_not_finish_its_request_is_cut(kit: Any, tls: bool, said:
     with tempfile.TemporaryDirectory() as folder:
         listen = {"tls": certificates.write(Path(folder))} if tls else {}
         async with kit.serving(server, listen=listen, trust=certificates.client) as live:
-            files = open_files()
             host, port = live.addresses[0]
-            async with await anyio.connect_tcp(host, port) as stream:
-                if said:
-                    await stream.send(said)
-                assert b" 200 " not in await read_all(stream)
-                await eventually(lambda: open_files() <= files + 1)
+            files = 0
+            for visit in range(3):
+                async with await anyio.connect_tcp(host, port) as stream:
+                    if said:
+                        await stream.send(said)
+                    assert b" 200 " not in await read_all(stream)
+                if not visit:  # an event loop opens files of its own for its first client
+                    files = open_files()
+            await eventually(lambda: open_files() <= files)
 
 
 async def test_who_does_not_use_its_connection_again_is_cut(kit: Any) -> None:

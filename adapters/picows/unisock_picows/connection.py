@@ -6,8 +6,6 @@ import asyncio
 import struct
 from typing import Any
 
-from aiofastnet import Transport
-
 from unisock.abc import Upgrade
 from unisock.connection import LOST
 from unisock.errors import LimitExceeded, ProtocolError
@@ -60,8 +58,8 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
         "_transport",
     )
 
-    def __init__(self, upgrade: Upgrade, transport: Transport, door: Door) -> None:
-        super().__init__(upgrade, transport.write_nocheck, door.turn)
+    def __init__(self, upgrade: Upgrade, transport: asyncio.Transport, door: Door) -> None:
+        super().__init__(upgrade, transport.write, door.turn)
         self._door = door
         self._transport = transport
         self._ear: Ear | None = None
@@ -109,14 +107,15 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
             return
         self._ear = ear = self._door.ears.lend(self)
         self._room = len(free(ear.parser))
-        self._transport.set_protocol(ear.parser)
         self._feeding, left = True, memoryview(data)
         while left and not self.deaf:
             self._sated = False
             left = left[feed(ear.parser, left) :]
         self._feeding = False
         if self._sated:
-            self._sleep()
+            self._give_back(clean=True)
+        elif not self.deaf:
+            self._transport.set_protocol(ear.parser)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost()
@@ -139,12 +138,11 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
         """Give the parser back, which is empty."""
         if self._ear is not None:
             self._transport.set_protocol(self)
-            self._door.ears.take_back(self._ear, clean=True)
-            self._ear = None
+            self._give_back(clean=True)
 
-    def _drop_parser(self) -> None:
+    def _give_back(self, *, clean: bool) -> None:
         if self._ear is not None:
-            self._door.ears.take_back(self._ear, clean=False)
+            self._door.ears.take_back(self._ear, clean=clean)
             self._ear = None
 
     # Reading.
@@ -197,8 +195,10 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
             self.deaf = True
             self.plain = False
             self._partial = None
-            self._drop_parser()
-            self._transport.set_protocol(self)
+            if self._ear is not None:
+                self._give_back(clean=False)
+                if not self._feeding:
+                    self._transport.set_protocol(self)
             self.resume_reading()
 
     def pause_reading(self) -> None:
@@ -245,7 +245,7 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
         else:
             parts = FRAMING.parts(wire)
             self.flush()
-            self._transport.writelines_nocheck(parts)
+            self._transport.writelines(parts)
         return _SENT
 
     def transmit(self, frame: Any) -> None:
@@ -321,7 +321,8 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
         self.deaf = True
         self.paused = self.plain = False
         self._partial = self._held = None
-        self._drop_parser()
+        self.batch.clear()
+        self._give_back(clean=False)
         self._door.discard(self)
         self.ended(LOST)
 

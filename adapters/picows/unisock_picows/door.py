@@ -7,11 +7,11 @@ import logging
 import socket
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeAlias, cast
 
 import aiofastnet
-import aiofastnet.selector_transport as fast  # type: ignore[import-not-found]
 
 from unisock.abc import Gateway, Listener
 from unisock.sockets import address_of
@@ -32,10 +32,11 @@ READ_BYTES = 65_536
 TLS_BUFFER_BYTES = 32_768
 """Each of the two buffers of a TLS connection."""
 
-_put_under = cast(
-    "Callable[[asyncio.AbstractEventLoop, socket.socket, asyncio.BaseProtocol], object]",
-    fast.SelectorSocketTransport,  # pyright: ignore[reportUnknownMemberType]
-)
+_Seat: TypeAlias = Callable[
+    [Callable[[], asyncio.BaseProtocol], socket.socket],
+    Awaitable[tuple[asyncio.BaseTransport, asyncio.BaseProtocol]],
+]
+"""Puts a transport between a protocol and a socket."""
 
 log = logging.getLogger("unisock")
 
@@ -137,8 +138,8 @@ class Door:
 class Doors(Listener):
     """Open ports.
 
-    aiofastnet could accept by itself; but it would cut the configured backlog short, and go round
-    in circles when there are no more files.
+    uvloop and aiofastnet could accept by themselves. But when there are no more files, uvloop cuts
+    clients off without a word, and may close the port for good; aiofastnet goes round in circles.
 
     :param make_client: a protocol for a client's transport
     """
@@ -151,7 +152,9 @@ class Doors(Listener):
         self._gateway = gateway
         self._make_client = make_client
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._seat = _seats(gateway, self._loop)
+        # Those who are not in yet.
+        self._arriving: dict[asyncio.Task[None], socket.socket] = {}
         self._sockets = gateway.sockets()
         self.addresses = tuple(address_of(bound) for bound in self._sockets)
         for bound in self._sockets:
@@ -166,10 +169,10 @@ class Doors(Listener):
     async def stop(self) -> None:
         """Close, and turn away those who are not in yet."""
         self.close()
-        for task in self._tasks:
+        for task in self._arriving:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if self._arriving:
+            await asyncio.wait([*self._arriving])
 
     def _open(self, bound: socket.socket) -> None:
         if bound in self._sockets:
@@ -186,31 +189,40 @@ class Doors(Listener):
                 self._loop.remove_reader(bound)
                 self._loop.call_later(REST_SECONDS, self._open, bound)
                 return
-            context = self._gateway.ssl_context
-            if context is None:
-                # What `connect_accepted_socket` does, without a task for each client.
-                accepted.setblocking(False)
-                _put_under(self._loop, accepted, self._make_client())
-            else:
-                task = self._loop.create_task(self._let_in(accepted, context))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+            task = self._loop.create_task(self._let_in(accepted))
+            self._arriving[task] = accepted
+            task.add_done_callback(self._arrived)
 
-    async def _let_in(self, accepted: socket.socket, context: ssl.SSLContext) -> None:
-        limits = self._gateway.limits
+    async def _let_in(self, accepted: socket.socket) -> None:
         try:
-            await aiofastnet.connect_accepted_socket(
-                self._loop,
-                self._make_client,
-                accepted,
-                ssl=context,
-                ssl_handshake_timeout=limits.handshake_seconds,
-                ssl_shutdown_timeout=limits.close_seconds,
-                ssl_incoming_bio_size=TLS_BUFFER_BYTES,
-                ssl_outgoing_bio_size=TLS_BUFFER_BYTES,
-            )
+            await self._seat(self._make_client, accepted)
         except (OSError, ssl.CertificateError):
             accepted.close()  # no TLS, no common cipher, gone away, too slow
         except Exception:
             accepted.close()
             log.exception("exception while a client was let in")
+
+    def _arrived(self, task: asyncio.Task[None]) -> None:
+        accepted = self._arriving.pop(task)
+        if task.cancelled():
+            accepted.close()
+
+
+def _seats(gateway: Gateway, loop: asyncio.AbstractEventLoop) -> _Seat:
+    """Transports of uvloop's are the smallest, and the quickest to make. Those of aiofastnet are
+    compiled too, which asyncio's are not, and so is their TLS.
+    """
+    limits, context = gateway.limits, gateway.ssl_context
+    if context is not None:
+        return partial(
+            aiofastnet.connect_accepted_socket,
+            loop,
+            ssl=context,
+            ssl_handshake_timeout=limits.handshake_seconds,
+            ssl_shutdown_timeout=limits.close_seconds,
+            ssl_incoming_bio_size=TLS_BUFFER_BYTES,
+            ssl_outgoing_bio_size=TLS_BUFFER_BYTES,
+        )
+    if type(loop).__module__.partition(".")[0] == "uvloop":
+        return loop.connect_accepted_socket
+    return partial(aiofastnet.connect_accepted_socket, loop)

@@ -7,7 +7,6 @@ import binascii
 from typing import cast
 
 import httptools
-from aiofastnet import Transport
 
 from unisock.abc import Upgrade
 from unisock.exchange import Response
@@ -55,7 +54,7 @@ class HttpClient(asyncio.BufferedProtocol, Line, Visitor):
         "_upgrading",
     )
 
-    _transport: Transport
+    _transport: asyncio.Transport
 
     def __init__(self, door: Door) -> None:
         self._door = door
@@ -80,7 +79,7 @@ class HttpClient(asyncio.BufferedProtocol, Line, Visitor):
     # From the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("Transport", transport)
+        self._transport = cast("asyncio.Transport", transport)
         self._peer = peer_address(transport.get_extra_info("peername"))
         self._door.add(self)
         if self._door.closed:
