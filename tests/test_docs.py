@@ -10,6 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
+import unisock_engineio.options
+import unisock_eventsource.protocol
+import unisock_primus.options
+import unisock_socketio.options
+import unisock_sockjs.connector
+import unisock_sockjs.options
 from unisock import Capabilities, ConfigError, Heartbeat, Limits, Overflow, UnisockError, errors
 from unisock import hookspecs as hooks
 from unisock.config import Endpoint, Listen, Settings, Tls, load
@@ -64,6 +70,32 @@ def test_settings_are_documented(table: type[msgspec.Struct], page: str, heading
         if field.name in ("endpoints", "options"):
             continue
         assert shown == default(field).strip("`"), field.name
+
+
+@pytest.mark.parametrize(
+    ("table", "page", "heading"),
+    [
+        (unisock_engineio.options.Options, "engineio", "## On an endpoint"),
+        (unisock_engineio.options.ConnectorOptions, "engineio", "## For `connect`"),
+        (unisock_eventsource.protocol.Options, "eventsource", "## On an endpoint"),
+        (unisock_primus.options.Options, "primus", "## Options"),
+        (unisock_socketio.options.Options, "socketio", "## On an endpoint"),
+        (unisock_socketio.options.ClientOptions, "socketio", "## For `connect`"),
+        (unisock_sockjs.options.Options, "sockjs", "## On an endpoint"),
+        (unisock_sockjs.connector.ConnectorOptions, "sockjs", "## For `connect`"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_options_of_protocols_are_documented(
+    table: type[msgspec.Struct], page: str, heading: str
+) -> None:
+    documented = rows(f"reference/{page}.md", heading)
+    fields = msgspec.structs.fields(table)
+    assert list(documented) == [field.name for field in fields]
+    for field in fields:
+        shown = documented[field.name][0]
+        if default(field) and shown.startswith("`"):  # others are told in words
+            assert shown == default(field), field.name
 
 
 def test_overflow_policies_are_documented() -> None:

@@ -139,7 +139,7 @@ class Doors(Listener):
     """Open ports.
 
     uvloop and aiofastnet could accept by themselves. But when there are no more files, uvloop cuts
-    clients off without a word, and may close the port for good; aiofastnet goes round in circles.
+    clients off and tells nobody, and aiofastnet goes round in circles.
 
     :param make_client: a protocol for a client's transport
     """
