@@ -115,7 +115,7 @@ class FramePressureTests(FrameTests):
             assert spark.closed is None
 
     async def test_a_silent_client_is_pinged_and_its_answer_is_measured(self) -> None:
-        server, watch = self.echoing(heartbeat={"interval": 0.1, "timeout": 0.2})
+        server, watch = self.echoing(heartbeat={"interval": 0.1, "timeout": 1.0})
         async with self.serving(server) as live, await shake_hands(live) as stream:
             spark = await watch.spark()
             assert await stream.receive() == b"\x89\x00"

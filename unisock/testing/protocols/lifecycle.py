@@ -52,7 +52,7 @@ class HeartbeatTests(ProtocolTests):
         if way.heartbeat == "host":
             self.needs("ping")
         server = self.server(
-            way, heartbeat={"interval": 0.1, "timeout": 0.2}, options=dict(self.quick)
+            way, heartbeat={"interval": 0.1, "timeout": 1.0}, options=dict(self.quick)
         )
         watch = self.echo(server)
         async with (
