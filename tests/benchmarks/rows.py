@@ -65,6 +65,7 @@ class Part:
 
 
 OURS = unisock()
+LEAN = unisock(name="unisock, lean = true", settings=("options.picows.lean=true",))
 FROZEN = unisock(name="unisock, freeze = true", settings=("freeze=true",))
 ASYNC = unisock(name="unisock, async handler", path="/async")
 PICOWS = bare("picows")
@@ -254,7 +255,7 @@ def _memory() -> Part:
             Row(
                 "an idle connection",
                 Idle(),
-                [OURS, PICOWS, WS],
+                [OURS, LEAN, PICOWS, WS],
                 [Goal(WS.name, 1.0), Bound(4, stretch=True)],
                 unit="KiB",
                 fresh=True,

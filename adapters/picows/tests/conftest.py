@@ -27,7 +27,7 @@ HEADERS = {
 
 @pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    """Both: the transports of the one are not those of the other."""
+    """Both, for there each test is on other transports: see the options of `Kit`."""
     return "asyncio", {"use_uvloop": request.param}
 
 
@@ -51,7 +51,7 @@ class Kit:
     :cvar options: of the adapter
     """
 
-    options: ClassVar[dict[str, Any]] = {}
+    options: ClassVar[dict[str, Any]] = {"lean": True}
 
     @classmethod
     def make(cls, options: dict[str, Any] | None = None, **settings: Any) -> Server:
@@ -99,7 +99,7 @@ class Kit:
 class LendingKit(Kit):
     """Each read borrows a parser."""
 
-    options: ClassVar[dict[str, Any]] = {"parsers": 0}
+    options: ClassVar[dict[str, Any]] = {"lean": True, "parsers": 0}
 
 
 @pytest.fixture(scope="session")

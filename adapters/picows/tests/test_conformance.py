@@ -1,6 +1,6 @@
 """The shipped conformance suite, on this adapter: on uvloop, and on the loop of the library."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from unisock.testing.adapters import AdapterSuite
 
@@ -14,3 +14,7 @@ class TestOnAsyncio(AdapterSuite):
 class TestOnUvloop(AdapterSuite):
     adapter = "picows"
     backends = (UVLOOP,)
+
+
+class TestLean(TestOnUvloop):
+    options: ClassVar = {"lean": True}

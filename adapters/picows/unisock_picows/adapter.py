@@ -47,7 +47,7 @@ class PicowsAdapter(Adapter):
 
     async def serve(self, gateway: Gateway, *, task_status: TaskStatus[Listener]) -> None:
         door = Door(gateway, self._options)
-        doors = Doors(gateway, lambda: HttpClient(door))
+        doors = Doors(gateway, lambda: HttpClient(door), lean=self._options.lean)
         try:
             task_status.started(doors)
             await anyio.sleep_forever()

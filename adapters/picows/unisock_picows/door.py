@@ -12,6 +12,7 @@ from functools import partial
 from typing import TypeAlias, cast
 
 import aiofastnet
+import aiofastnet.selector_transport as fast  # type: ignore[import-not-found]
 
 from unisock.abc import Gateway, Listener
 from unisock.sockets import address_of
@@ -31,6 +32,11 @@ READ_BYTES = 65_536
 """What is read at once."""
 TLS_BUFFER_BYTES = 32_768
 """Each of the two buffers of a TLS connection."""
+
+_put_under = cast(
+    "Callable[[asyncio.AbstractEventLoop, socket.socket, asyncio.BaseProtocol], object]",
+    fast.SelectorSocketTransport,  # pyright: ignore[reportUnknownMemberType]
+)
 
 _Seat: TypeAlias = Callable[
     [Callable[[], asyncio.BaseProtocol], socket.socket],
@@ -142,17 +148,20 @@ class Doors(Listener):
     clients off and tells nobody, and aiofastnet goes round in circles.
 
     :param make_client: a protocol for a client's transport
+    :param lean: the option of that name
     """
 
     def __init__(
         self,
         gateway: Gateway,
         make_client: Callable[[], asyncio.BufferedProtocol],
+        *,
+        lean: bool = False,
     ) -> None:
         self._gateway = gateway
         self._make_client = make_client
         self._loop = asyncio.get_running_loop()
-        self._seat = _seats(gateway, self._loop)
+        self._seat = _seat(gateway, self._loop, lean=lean)
         # Those who are not in yet.
         self._arriving: dict[asyncio.Task[None], socket.socket] = {}
         self._sockets = gateway.sockets()
@@ -189,13 +198,18 @@ class Doors(Listener):
                 self._loop.remove_reader(bound)
                 self._loop.call_later(REST_SECONDS, self._open, bound)
                 return
-            task = self._loop.create_task(self._let_in(accepted))
-            self._arriving[task] = accepted
-            task.add_done_callback(self._arrived)
+            if self._seat is None:
+                # What `connect_accepted_socket` does, without a task for each client.
+                accepted.setblocking(False)
+                _put_under(self._loop, accepted, self._make_client())
+            else:
+                task = self._loop.create_task(self._let_in(self._seat, accepted))
+                self._arriving[task] = accepted
+                task.add_done_callback(self._arrived)
 
-    async def _let_in(self, accepted: socket.socket) -> None:
+    async def _let_in(self, seat: _Seat, accepted: socket.socket) -> None:
         try:
-            await self._seat(self._make_client, accepted)
+            await seat(self._make_client, accepted)
         except (OSError, ssl.CertificateError):
             accepted.close()  # no TLS, no common cipher, gone away, too slow
         except Exception:
@@ -208,10 +222,8 @@ class Doors(Listener):
             accepted.close()
 
 
-def _seats(gateway: Gateway, loop: asyncio.AbstractEventLoop) -> _Seat:
-    """Transports of uvloop's are the smallest, and the quickest to make. Those of aiofastnet are
-    compiled too, which asyncio's are not, and so is their TLS.
-    """
+def _seat(gateway: Gateway, loop: asyncio.AbstractEventLoop, *, lean: bool) -> _Seat | None:
+    """How to get a transport that has to be waited for; `None` where there is no need to wait."""
     limits, context = gateway.limits, gateway.ssl_context
     if context is not None:
         return partial(
@@ -223,6 +235,6 @@ def _seats(gateway: Gateway, loop: asyncio.AbstractEventLoop) -> _Seat:
             ssl_incoming_bio_size=TLS_BUFFER_BYTES,
             ssl_outgoing_bio_size=TLS_BUFFER_BYTES,
         )
-    if type(loop).__module__.partition(".")[0] == "uvloop":
+    if lean and type(loop).__module__.partition(".")[0] == "uvloop":
         return loop.connect_accepted_socket
-    return partial(aiofastnet.connect_accepted_socket, loop)
+    return None

@@ -24,6 +24,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     borrows one, which takes a few microseconds."""
     read_buffer_bytes: Annotated[int, msgspec.Meta(ge=2048, le=1 << 20)] = 2048
     """What a WebSocket's read buffer begins with; it grows to the largest read."""
+    lean: bool = False
+    """Stand on the transports of uvloop where that is the event loop: they take half the memory of
+    aiofastnet's, and more time to write."""
 
 
 def read_options(table: dict[str, Any] | None) -> Options:
