@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import resource
+import socket
 import tempfile
 from pathlib import Path
 from typing import Any, cast
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from unisock import Handshake, HandshakeRejected
@@ -371,3 +375,23 @@ def test_the_adapter_says_what_it_can() -> None:
     assert (capabilities.http, capabilities.websocket) == (True, True)
     assert not capabilities.compression
     assert cast("Any", capabilities).backends == ("asyncio",)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_is_just_being_let_in_when_the_server_ends_is_turned_away(
+    kit: Any, tls: bool, turns: int
+) -> None:
+    certificates = Certificates()
+    with tempfile.TemporaryDirectory() as folder:
+        listen = {"tls": certificates.write(Path(folder))} if tls else {}
+        async with kit.serving(kit.make(), listen=listen, trust=certificates.client) as live:
+            with socket.create_connection(live.addresses[0]) as client:
+                for _ in range(turns):
+                    await anyio.lowlevel.checkpoint()
+                live.cancel()
+                await live.stopped.wait()
+                gc.collect()  # a socket that nobody closed would be told of
+                client.settimeout(5)
+                with contextlib.suppress(ConnectionResetError):
+                    assert client.recv(1) == b""

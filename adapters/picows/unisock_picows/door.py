@@ -176,10 +176,14 @@ class Doors(Listener):
             bound.close()
 
     async def stop(self) -> None:
-        """Close, and turn away those who are not in yet."""
+        """Close, and turn away those who are not in yet; but who has no more than a turn to wait is
+        let in first. (uvloop, when it is cancelled there, tells his protocol that he came, and
+        never that he went.)
+        """
         self.close()
-        for task in self._arriving:
-            task.cancel()
+        if self._gateway.ssl_context is not None:
+            for task in self._arriving:
+                task.cancel()
         if self._arriving:
             await asyncio.wait([*self._arriving])
 
