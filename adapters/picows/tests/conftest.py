@@ -15,6 +15,7 @@ from unisock.testing import running
 from unisock.testing.conformance.base import Watch
 from unisock.testing.running import Running
 from unisock_picows import PicowsAdapter
+from unisock_picows.parts import IN_C
 
 HEADERS = {
     "Host": "x",
@@ -52,6 +53,10 @@ class Kit:
     """
 
     options: ClassVar[dict[str, Any]] = {"lean": True}
+
+    @classmethod
+    def with_options(cls, **options: Any) -> type[Kit]:
+        return type("Kit", (cls,), {"options": {**cls.options, **options}})
 
     @classmethod
     def make(cls, options: dict[str, Any] | None = None, **settings: Any) -> Server:
@@ -96,17 +101,20 @@ class Kit:
         return stream
 
 
-class LendingKit(Kit):
+@pytest.fixture(scope="session", params=[True, False], ids=["c", "python"])
+def native(request: pytest.FixtureRequest) -> bool:
+    """Messages pass the parts in C, or those in Python."""
+    if request.param and IN_C is None:
+        pytest.skip("the parts of unisock-picows in C are not built: see its README")
+    return bool(request.param)
+
+
+@pytest.fixture(scope="session")
+def kit(native: bool) -> type[Kit]:
+    return Kit.with_options(native=native)
+
+
+@pytest.fixture(scope="session")
+def lending_kit(native: bool) -> type[Kit]:
     """Each read borrows a parser."""
-
-    options: ClassVar[dict[str, Any]] = {"lean": True, "parsers": 0}
-
-
-@pytest.fixture(scope="session")
-def kit() -> type[Kit]:
-    return Kit
-
-
-@pytest.fixture(scope="session")
-def lending_kit() -> type[Kit]:
-    return LendingKit
+    return Kit.with_options(native=native, parsers=0)

@@ -23,14 +23,15 @@ def spy(spark: Spark) -> list[bytes]:
     """What is written to a client from now on."""
     connection = connection_of(spark)
     written: list[bytes] = []
-    put_out = connection.put_out
+    outlet = connection.outlet
+    put_out = outlet.put_out
 
     def note(data: bytes) -> None:
         written.append(data)
         put_out(data)
 
-    connection.put_out = note
-    connection._transport = cast("Any", _Tapped(connection._transport, written))
+    outlet.put_out = note
+    outlet.transport = cast("Any", _Tapped(outlet.transport, written))
     return written
 
 

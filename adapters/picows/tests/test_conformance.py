@@ -1,4 +1,5 @@
-"""The shipped conformance suite, on this adapter: on uvloop, and on the loop of the library."""
+"""The shipped conformance suite, on this adapter: on uvloop, and on the loop of the library;
+with its parts in C, where they are built, and in Python."""
 
 from typing import Any, ClassVar
 
@@ -18,3 +19,7 @@ class TestOnUvloop(AdapterSuite):
 
 class TestLean(TestOnUvloop):
     options: ClassVar = {"lean": True}
+
+
+class TestInPython(TestOnUvloop):
+    options: ClassVar = {"native": False}

@@ -14,7 +14,7 @@ from unisock.testing.conformance.base import Watch, eventually
 from unisock.testing.frames import FrameSuite
 from unisock.testing.websocket import frame
 from unisock.testing.wire import read_all
-from unisock_picows.connection import LARGE, MANY
+from unisock_picows.outlet import LARGE, MANY
 from unisock_picows.parser import CALM, free
 
 from .spy import connection_of, exactly, spy
@@ -212,7 +212,7 @@ async def test_a_busy_handler_gets_all_that_came_before_the_end(kit: Any, end: s
         spark = await watch.spark()
         data = b"".join(frame(TEXT, number.encode()) for number in sent)
         await stream.send(data + frame(PING, b"p") + last)
-        await eventually(lambda: not connection_of(spark).plain)
+        await eventually(lambda: connection_of(spark).paused)
         release.set()
         answer = await read_all(stream)
         assert answer.startswith(b"\x8a\x01p\x88")
@@ -238,7 +238,7 @@ async def test_a_close_that_waits_for_a_busy_handler_is_nobody_elses(kit: Any) -
         words = b"".join(frame(TEXT, b"%d" % number) for number in range(20))
         await busy.send(words + frame(CLOSE, b"\x03\xe8"))
         spark = await watch.spark()
-        await eventually(lambda: not connection_of(spark).plain)
+        await eventually(lambda: connection_of(spark).paused)
         other = await kit.open(live)
         await other.send(frame(PING, b"") + frame(CLOSE, b"\x0f\xa0"))
         assert await read_all(other) == b"\x8a\x00\x88\x02\x0f\xa0"

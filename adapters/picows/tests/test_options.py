@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from unisock import ConfigError
-from unisock_picows import PicowsAdapter, adapter
+from unisock_picows import PicowsAdapter, adapter, parts
 
 APP = """
 import asyncio
@@ -48,6 +48,17 @@ def test_a_wrong_option_is_told(table: dict[str, Any], told: str) -> None:
 def test_text_is_taken_as_from_the_environment() -> None:
     chosen = PicowsAdapter({"uvloop": "false", "handshakes": "7"})
     assert chosen.backend_options("asyncio") == {"use_uvloop": False}
+
+
+def test_c_parts_that_are_wanted_and_not_built_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "IN_C", None)
+    assert not parts.choose_parts(None).native
+    with pytest.raises(ConfigError, match=r"options\.picows\.native: .*pip install"):
+        PicowsAdapter({"native": True})
+
+
+def test_c_parts_are_left_alone_where_python_is_wanted() -> None:
+    assert not parts.choose_parts(False).native
 
 
 def test_only_asyncio_has_uvloop() -> None:

@@ -12,7 +12,7 @@ from anyio.abc import ByteStream
 from unisock import Message, Server, Spark
 from unisock.testing.conformance.base import Watch
 from unisock.testing.websocket import frame
-from unisock_picows.connection import LARGE, MANY
+from unisock_picows.outlet import LARGE, MANY
 from unisock_picows.turn import AT_ONCE, Turn
 
 from .spy import exactly, spy

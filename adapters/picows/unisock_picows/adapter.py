@@ -15,6 +15,7 @@ from unisock.errors import ConfigError
 from .door import Door, Doors
 from .http import HttpClient
 from .options import read_options
+from .parts import choose_parts
 
 __all__ = ["PicowsAdapter"]
 
@@ -22,7 +23,8 @@ __all__ = ["PicowsAdapter"]
 class PicowsAdapter(Adapter):
     """Owns the socket; HTTP/1.1 is read by httptools, WebSocket frames by picows.
 
-    :raises ConfigError: an option is unknown or of the wrong kind; see `Options`
+    :raises ConfigError: an option is unknown, of the wrong kind, or asks for what is not installed;
+        see `Options`
     """
 
     name = "picows"
@@ -31,6 +33,7 @@ class PicowsAdapter(Adapter):
     def __init__(self, options: dict[str, Any] | None = None) -> None:
         super().__init__()
         self._options = read_options(options)
+        self._parts = choose_parts(self._options.native)
 
     def backend_options(self, backend: str) -> dict[str, Any]:
         if backend != "asyncio":
@@ -46,7 +49,7 @@ class PicowsAdapter(Adapter):
         return {"use_uvloop": installed if wanted is None else wanted}
 
     async def serve(self, gateway: Gateway, *, task_status: TaskStatus[Listener]) -> None:
-        door = Door(gateway, self._options)
+        door = Door(gateway, self._options, self._parts)
         doors = Doors(gateway, lambda: HttpClient(door), lean=self._options.lean)
         try:
             task_status.started(doors)

@@ -14,17 +14,12 @@ from unisock.limits import Overflow
 from unisock.messages import Close, Sent, Wire, printable
 
 from .door import Client, Door
+from .ear import Ear, HearingConnection
 from .fragments import PartialMessage, too_big
-from .hearing import FRAMING, Ear, HearingConnection
+from .outlet import FRAMING
 from .parser import feed, free
 
 __all__ = ["PicowsConnection"]
-
-MANY = 64
-"""Frames that are gathered at most before they are written."""
-LARGE = 2048
-"""Bytes of a frame for which nothing more is gathered; characters of a message that is not copied
-behind its head."""
 
 # To read a member of an enum from its class costs as much as to write a message.
 _SENT = Sent.SENT
@@ -38,11 +33,10 @@ _FAULT = 0xFF
 class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
     """The server's end of an accepted WebSocket.
 
-    What is sent while frames of one read are being handled is gathered, and leaves in one write;
-    what is sent at another time leaves at once, as long as it is little: see `Turn`.
-
     A connection that is awake has a parser on its transport. At other times the transport's
     protocol is the connection itself: it wakes up, or is deaf.
+
+    :ivar outlet: what it sends
     """
 
     __slots__ = (
@@ -54,12 +48,13 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
         "_replaying",
         "_room",
         "_sated",
-        "_spoke",
         "_transport",
+        "outlet",
     )
 
     def __init__(self, upgrade: Upgrade, transport: asyncio.Transport, door: Door) -> None:
-        super().__init__(upgrade, transport.write, door.turn)
+        super().__init__(upgrade, FRAMING)
+        self.outlet = door.parts.outlet(transport, door.turn)
         self._door = door
         self._transport = transport
         self._ear: Ear | None = None
@@ -71,8 +66,6 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
         # Frames that were read before reading was paused.
         self._held: bytearray | None = None
         self._replaying = False
-        # The last turn in which something was written at once.
-        self._spoke: object | None = None
         door.add(self)
 
     def start(self, upgrade: Upgrade, answer: bytes, early: bytes) -> None:
@@ -81,7 +74,7 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
         :param early: what the client sent behind its request
         """
         self._transport.set_protocol(self)
-        self.gathering = True
+        self.outlet.gathering = True
         self.transmit(answer)
         upgrade.open(self)
         self._end_gathering()
@@ -101,11 +94,12 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
         self.heard = True
         if is_close(data):
             # A parser that has seen a close frame is of no use to anybody else.
-            self.gathering = True
+            self.outlet.gathering = True
             self.on_frame(data[0], unmask(data[2:6], data[6:]))
             self._end_gathering()
             return
-        self._ear = ear = self._door.ears.lend(self)
+        self._ear = ear = self._door.ears.lend(self, self.outlet)
+        self._review()
         self._room = len(free(ear.parser))
         self._feeding, left = True, memoryview(data)
         while left and not self.deaf:
@@ -145,6 +139,11 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
             self._door.ears.take_back(self._ear, clean=clean)
             self._ear = None
 
+    def _review(self) -> None:
+        """Tell the parser whether a whole message that comes now can be delivered as it is."""
+        if self._ear is not None:
+            self._ear.plain = not (self.deaf or self.paused) and self._partial is None
+
     # Reading.
 
     def on_frame(self, first: int, payload: bytes) -> None:
@@ -175,13 +174,13 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
             if opcode not in (TEXT, BINARY):
                 raise ProtocolError("a fragment of no message")
             self._partial = partial = PartialMessage(self.gate.limits, text=opcode == TEXT)
-            self.plain = False
+            self._review()
         elif opcode in (TEXT, BINARY):
             raise ProtocolError("a message began inside another")
         message = partial.add(payload, final=final)
         if message is not None:
             self._partial = None
-            self.plain = True
+            self._review()
             self.receiver.on_message(message)
 
     def on_parser_fault(self, close: Close) -> None:
@@ -193,7 +192,7 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
     def go_deaf(self) -> None:
         if not self.deaf:
             self.deaf = True
-            self.plain = False
+            self._review()
             self._partial = None
             if self._ear is not None:
                 self._give_back(clean=False)
@@ -204,7 +203,7 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
     def pause_reading(self) -> None:
         if not (self.paused or self.deaf):
             self.paused = True
-            self.plain = False
+            self._review()
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
@@ -214,13 +213,14 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
         if self._held and not self._replaying:
             self._replay(self._held)
         if not (self.paused or self._replaying):
-            self.plain = not self.deaf and self._partial is None
+            self._review()
             self._transport.resume_reading()
 
     def _replay(self, held: bytearray) -> None:
         """Deliver what was held back, until reading is paused again."""
         at = 0
-        outermost, self.gathering = not self.gathering, True
+        outlet = self.outlet
+        outermost, outlet.gathering = not outlet.gathering, True
         self._replaying = True
         while at < len(held) and not (self.paused or self.deaf):
             first, size = _HEAD.unpack_from(held, at)
@@ -240,44 +240,19 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
     def write(self, wire: Wire, overflow: Overflow | None = None) -> Sent:
         if not self._clear or isinstance(wire, tuple):
             return super().write(wire, overflow)
-        if len(wire) <= LARGE:
-            self.transmit(FRAMING.frame(wire))
-        else:
-            parts = FRAMING.parts(wire)
-            self.flush()
-            self._transport.writelines(parts)
+        self.outlet.write(wire)
         return _SENT
 
     def transmit(self, frame: Any) -> None:
-        batch = self.batch
-        if not self.gathering:
-            turn = self.turn
-            mark = turn.mark
-            if not batch and (mark is None or not (turn.whole or self._spoke is mark)):
-                self._spoke = mark
-                if mark is None:
-                    turn.count()
-                self.put_out(frame)
-                return
-            if not batch:
-                turn.flush_later(self)
-        batch.append(frame)
-        if len(frame) > LARGE or len(batch) >= MANY:
-            self.flush()
-
-    def flush(self) -> None:
-        batch = self.batch
-        if batch:
-            data = batch[0] if len(batch) == 1 else b"".join(batch)
-            batch.clear()
-            self.put_out(data)
+        self.outlet.transmit(frame)
 
     def _end_gathering(self) -> None:
-        self.gathering = False
-        self.flush()
+        self.outlet.gathering = False
+        self.outlet.flush()
 
     def relieved(self) -> None:
-        outermost, self.gathering = not self.gathering, True
+        outlet = self.outlet
+        outermost, outlet.gathering = not outlet.gathering, True
         super().relieved()
         if outermost:
             self._end_gathering()
@@ -296,8 +271,8 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
     # Closing.
 
     def say_last(self, frame: bytes) -> None:
-        self.batch.append(frame)
-        self.flush()
+        self.outlet.batch.append(frame)
+        self.outlet.flush()
 
     def finish(self) -> None:
         transport = self._transport
@@ -313,15 +288,16 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         self.deaf = True
-        self.plain = False
-        self.batch.clear()
+        self._review()
+        self.outlet.batch.clear()
         self._transport.abort()
 
     def lost(self) -> None:
         self.deaf = True
-        self.paused = self.plain = False
+        self._review()
+        self.paused = False
         self._partial = self._held = None
-        self.batch.clear()
+        self.outlet.batch.clear()
         self._give_back(clean=False)
         self._door.discard(self)
         self.ended(LOST)

@@ -18,8 +18,9 @@ from unisock.abc import Gateway, Listener
 from unisock.sockets import address_of
 from unisock.timers import Timer
 
-from .hearing import Ears
+from .ears import Ears
 from .options import Options
+from .parts import Parts
 from .turn import Turn
 
 __all__ = ["Client", "Door", "Doors", "Visitor"]
@@ -70,10 +71,11 @@ class Visitor(Client):
 class Door:
     """All clients of one server."""
 
-    def __init__(self, gateway: Gateway, options: Options) -> None:
+    def __init__(self, gateway: Gateway, options: Options, parts: Parts) -> None:
         self.gateway = gateway
         self.options = options
-        self.ears = Ears(options.read_buffer_bytes, options.parsers)
+        self.parts = parts
+        self.ears = Ears(parts.ear, options.read_buffer_bytes, options.parsers)
         self.turn = Turn()
         # Where reads go that are handled within the callback that announces them. A read without a
         # buffer costs aiofastnet an allocation of 256 KiB.

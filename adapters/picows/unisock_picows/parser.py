@@ -2,15 +2,14 @@
 
 picows accepts a WebSocket only through a factory that must answer at once, and speaks no other
 HTTP. So the opening handshake is done elsewhere, and picows' protocol is put on the transport after
-it. It is told of the handshake by a request of our own; and what it takes for its transport is the
-listener: whatever picows has to say by itself, it says to us.
+it. It is told of the handshake by a request of our own; and what it takes for its transport is a
+stand-in: whatever picows has to say by itself, it says to us.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from abc import abstractmethod
 from collections.abc import Callable, MutableMapping
 from typing import Any, cast
 
@@ -19,7 +18,7 @@ from picows import WSAutoPingStrategy, WSListener
 
 from unisock.messages import Close
 
-__all__ = ["CALM", "ParserListener", "feed", "free", "make_parser"]
+__all__ = ["CALM", "feed", "free", "make_parser"]
 
 _make_protocol = cast(
     "Callable[..., asyncio.BufferedProtocol]",
@@ -74,21 +73,14 @@ class _NoSocket:
 _NO_SOCKET = _NoSocket()
 
 
-class ParserListener(WSListener):
-    """Hears of frames, by `on_ws_frame`; and is what picows takes for its transport."""
+class _StandIn:
+    """What a parser takes for its transport, and writes to of its own accord."""
 
-    __slots__ = ("_made",)
+    __slots__ = ("_made", "_on_fault")
 
-    def __init__(self) -> None:
+    def __init__(self, on_fault: Callable[[Close], None]) -> None:
+        self._on_fault = on_fault
         self._made = False
-
-    @abstractmethod
-    def on_fault(self, close: Close) -> None:
-        """The client broke a rule of RFC 6455, as ``close`` says. This comes ahead of the last
-        frame before the fault; none follows that one.
-        """
-
-    # What picows asks of a transport.
 
     def get_extra_info(self, name: str, default: object = None) -> object:
         """A socket, and TLS: else picows would write past its transport."""
@@ -102,7 +94,7 @@ class ParserListener(WSListener):
         """The answer to the handshake that it was told of; or a close frame, because of a fault."""
         if self._made:
             code, reason = int.from_bytes(data[2:4], "big"), data[4:]
-            self.on_fault(Close(code, reason.decode("utf-8", "replace")))
+            self._on_fault(Close(code, reason.decode("utf-8", "replace")))
         self._made = True
 
     def close(self) -> None:
@@ -113,10 +105,17 @@ class ParserListener(WSListener):
 
 
 def make_parser(
-    listener: ParserListener, *, max_frame_size: int, read_buffer_bytes: int
+    listener: WSListener,
+    on_fault: Callable[[Close], None],
+    *,
+    max_frame_size: int,
+    read_buffer_bytes: int,
 ) -> asyncio.BufferedProtocol:
-    """A protocol that reads a client's frames, and hands them to the listener."""
-    listener._made = False  # pyright: ignore[reportPrivateUsage]
+    """A protocol that reads a client's frames, and hands them to the listener's ``on_ws_frame``.
+
+    :param on_fault: the client broke a rule of RFC 6455. This comes ahead of the last frame before
+        the fault; none follows that one.
+    """
     parser = _make_protocol(
         None,  # host_port: a client's
         None,  # ws_path: a client's
@@ -134,7 +133,7 @@ def make_parser(
         None,  # extra_headers: a client's
         read_buffer_bytes,
     )
-    parser.connection_made(cast("asyncio.Transport", listener))
+    parser.connection_made(cast("asyncio.Transport", _StandIn(on_fault)))
     feed(parser, memoryview(_HANDSHAKE))
     return parser
 
