@@ -51,7 +51,7 @@ def build(package: Path) -> Path:
             f"{PACKAGE}.native",
             [source],
             define_macros=[("PICOWS_VERSION", f'"{metadata.version("picows")}"')],
-            extra_compile_args=["-g0"] if os.name == "posix" else [],
+            extra_compile_args=["-g0", "-O3"] if os.name == "posix" else [],
         )
         modules = cythonize([extension], build_dir=folder, quiet=True)
         command = Distribution({"ext_modules": modules}).get_command_obj("build_ext")

@@ -46,8 +46,33 @@ class TestFramesByLentParsers(FrameSuite):
     options: ClassVar[Mapping[str, Any]] = {"parsers": 0}
 
 
+class TestFramesInPython(FrameSuite):
+    adapter = "picows"
+    options: ClassVar[Mapping[str, Any]] = {"native": False}
+
+
+SIZES = [0, 1, 125, 126, 511, 512, 513, LARGE - 1, LARGE, LARGE + 1, 65_535, 65_536]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_messages_of_every_kind_come_back_at_each_size(kit: Any, size: int) -> None:
+    """Where the length of a frame takes more bytes, or another way is taken for it."""
+    words = ["x" * size, "x" * (size - 1) + "é", "é" * size, "\U0001f30d" * size]
+    said: list[Message] = [*words, *(word.encode() for word in words)]
+    server, echo = kit.echoing()
+    answer = b"".join(map(WebSocketFraming().frame, said))
+    async with kit.serving(server) as live, await kit.open(live) as stream:
+        for message in said:
+            text = isinstance(message, str)
+            data = message.encode() if isinstance(message, str) else message
+            await stream.send(frame(TEXT if text else BINARY, data))
+        assert await exactly(stream, len(answer)) == answer
+    assert echo.heard == said
+
+
 FAULTS = {
     "a surrogate": (frame(TEXT, b"\xed\xa0\x80"), 1007, "UTF-8"),
+    "no UTF-8 at the end of much ASCII": (frame(TEXT, b"x" * 600 + b"\xff"), 1007, "UTF-8"),
     **{
         f"reserved bit {bit}": (frame(kind, b"x", reserved=bit), 1002, "reserved bit")
         for bit in (1, 2, 4)

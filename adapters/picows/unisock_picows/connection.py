@@ -243,6 +243,12 @@ class PicowsConnection(HearingConnection, Client, asyncio.BufferedProtocol):
         self.outlet.write(wire)
         return _SENT
 
+    def put(self, frame: Wire, overflow: Overflow | None = None) -> Sent:
+        if not self._clear or isinstance(frame, tuple):
+            return super().put(frame, overflow)
+        self.outlet.transmit(frame)
+        return _SENT
+
     def transmit(self, frame: Any) -> None:
         self.outlet.transmit(frame)
 
