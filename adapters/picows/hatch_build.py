@@ -22,41 +22,48 @@ PACKAGE = "unisock_picows"
 
 
 class NativeBuildHook(BuildHookInterface[Any]):
-    """Puts the compiled module beside its source."""
+    """Adds the compiled module: to a wheel; or, where the source is installed as it is, to that."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         wanted = os.environ.get("PICOWS_IN_C", "")
-        package = Path(self.root, PACKAGE)
-        for old in (*package.glob("native.*.so"), *package.glob("native.*.pyd")):
-            old.unlink()
+        package, editable = Path(self.root, PACKAGE), version == "editable"
+        if editable:
+            for old in (*package.glob("native.*.so"), *package.glob("native.*.pyd")):
+                old.unlink()
         if wanted == "0":
             return
+        self._folder = tempfile.TemporaryDirectory()
         try:
-            built = build(package)
+            built = build(package / "native.pyx", self._folder.name)
         except (BaseError, CompileError, LinkError) as error:
             if wanted == "1":
                 raise
             self.app.display_warning(f"{PACKAGE}: built without its parts in C: {error}")
             return
-        build_data["artifacts"].append(f"{PACKAGE}/{built.name}")
-        build_data["pure_python"] = False
-        build_data["infer_tag"] = True
+        if editable:
+            shutil.copy(built, package)
+        else:
+            build_data["force_include"][str(built)] = f"{PACKAGE}/{built.name}"
+            build_data["pure_python"] = False
+            build_data["infer_tag"] = True
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        if hasattr(self, "_folder"):
+            self._folder.cleanup()
 
 
-def build(package: Path) -> Path:
-    """Compile the module, and put it into its package."""
-    with tempfile.TemporaryDirectory() as folder:
-        source = shutil.copy(package / "native.pyx", folder)
-        extension = Extension(
-            f"{PACKAGE}.native",
-            [source],
-            define_macros=[("PICOWS_VERSION", f'"{metadata.version("picows")}"')],
-            extra_compile_args=["-g0", "-O3"] if os.name == "posix" else [],
-        )
-        modules = cythonize([extension], build_dir=folder, quiet=True)
-        command = Distribution({"ext_modules": modules}).get_command_obj("build_ext")
-        command.build_lib = command.build_temp = folder
-        command.ensure_finalized()
-        command.run()
-        [compiled] = [Path(output) for output in command.get_outputs()]
-        return Path(shutil.copy(compiled, package))
+def build(source: Path, folder: str) -> Path:
+    """Compile a module, somewhere below a folder."""
+    extension = Extension(
+        f"{PACKAGE}.{source.stem}",
+        [shutil.copy(source, folder)],
+        define_macros=[("PICOWS_VERSION", f'"{metadata.version("picows")}"')],
+        extra_compile_args=["-g0", "-O3"] if os.name == "posix" else [],
+    )
+    modules = cythonize([extension], build_dir=folder, quiet=True)
+    command = Distribution({"ext_modules": modules}).get_command_obj("build_ext")
+    command.build_lib = command.build_temp = folder
+    command.ensure_finalized()
+    command.run()
+    [compiled] = command.get_outputs()
+    return Path(compiled)
