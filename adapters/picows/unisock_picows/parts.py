@@ -26,12 +26,14 @@ class Parts(NamedTuple):
 
 def _built() -> Parts | None:
     try:
-        from . import native
+        from .native import PICOWS
+        from .native import Ear as EarInC
+        from .native import Outlet as OutletInC
     except ImportError:
         return None
-    if metadata.version("picows") != native.PICOWS:
+    if metadata.version("picows") != PICOWS:
         return None
-    return Parts(native.Ear, native.Outlet, True)
+    return Parts(EarInC, OutletInC, True)
 
 
 IN_C = _built()
