@@ -53,6 +53,7 @@ class EngineioSession(BeatingSession):
         "_lower_held",
         "_moving",
         "_owed",
+        "_packets",
         "_poll",
         "candidate",
         "faulty",
@@ -274,20 +275,19 @@ class EngineioSession(BeatingSession):
 
     def _settle(self, lower: Connection) -> None:
         self._lower = lower
+        self._packets = self.revision.packets(base64=self._base64)
         self.framing = compose(self.revision, self._base64, lower.framing)
         lower.attach(_Ear(self))
 
     def write(self, wire: Wire, overflow: Overflow | None = None) -> Sent:
-        lower = self._lower
-        if lower is None:
-            return super().write(wire, overflow)
-        return lower.put(self.framing.frames(wire), overflow)
+        if self._lower is not None:
+            return self._lower.write(self._packets.frames(wire), overflow)
+        return super().write(wire, overflow)
 
     def put(self, frame: Wire, overflow: Overflow | None = None) -> Sent:
-        lower = self._lower
-        if lower is None:
-            return super().put(frame, overflow)
-        return lower.put(frame, overflow)
+        if self._lower is not None:
+            return self._lower.put(frame, overflow)
+        return super().put(frame, overflow)
 
     async def drain(self) -> None:
         await super().drain()

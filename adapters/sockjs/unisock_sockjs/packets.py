@@ -119,14 +119,22 @@ class PacketFraming(Framing):
         self._quote = quote_briefly if client else quote
         self._frame = below.frame
 
-    def frame(self, message: Message) -> Message:
-        return self._frame(f"{self._prefix}[{self._quote(message).decode()}]")
+    def packet(self, wire: Wire) -> str:
+        """The packet for a message, or for several that belong together.
 
-    def frames(self, wire: Wire) -> Wire:
+        :raises EncodeError: the session cannot carry it
+        """
         if isinstance(wire, tuple):
             quoted = b",".join([self._quote(message) for message in wire])
-            return self._frame(f"{self._prefix}[{quoted.decode()}]")
-        return self.frame(wire)
+        else:
+            quoted = self._quote(wire)
+        return f"{self._prefix}[{quoted.decode()}]"
+
+    def frame(self, message: Message) -> Message:
+        return self._frame(self.packet(message))
+
+    def frames(self, wire: Wire) -> Wire:
+        return self._frame(self.packet(wire))
 
 
 def decode(data: str | bytes, most: int, *, single: bool = False) -> list[str]:

@@ -52,11 +52,12 @@ class WebSocketSession(Connection, Receiver):
     :param most: messages in one of its messages
     """
 
-    __slots__ = ("_closing", "_gate", "_held", "_limit", "_most", "_paused", "below")
+    __slots__ = ("_closing", "_gate", "_held", "_limit", "_most", "_pack", "_paused", "below")
 
     def __init__(self, gate: Gate, below: Connection, framing: PacketFraming, most: int) -> None:
         super().__init__(below.handshake, framing)
         self._gate = gate
+        self._pack = framing.packet
         self._limit = gate.limits.message_bytes
         self._most = most
         self._closing = False
@@ -123,7 +124,7 @@ class WebSocketSession(Connection, Receiver):
         return self.below.agreed
 
     def write(self, wire: Wire, overflow: Overflow | None = None) -> Sent:
-        return self.below.put(self.framing.frames(wire), overflow)
+        return self.below.write(self._pack(wire), overflow)
 
     def put(self, frame: Wire, overflow: Overflow | None = None) -> Sent:
         return self.below.put(frame, overflow)

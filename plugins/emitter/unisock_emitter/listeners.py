@@ -83,12 +83,16 @@ class Listener:
                     )
                 case _:
                     pass
+        # With so many arguments, there is nothing to look at.
+        self._as_they_are = -1 if self._types or self._many else self._most
 
-    def bind(self, args: Sequence[object]) -> list[Any]:
+    def bind(self, args: Sequence[Any]) -> Sequence[Any]:
         """The arguments as the handler wants them.
 
         :raises InvalidArguments: they are too few, too many, or of other types
         """
+        if len(args) == self._as_they_are:
+            return args
         bound, most = [*args], self._most
         if len(bound) < self._required or (len(bound) > most and not self._many):
             wanted = f"{self._required}" if self._required == most else f"{self._required}–{most}"

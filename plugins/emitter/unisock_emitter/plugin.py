@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import anyio
@@ -196,11 +196,13 @@ class Emitter:
         return self._call(spark, event, listener, args)
 
     def _call(
-        self, spark: Spark, event: Event, listener: Listener, args: list[Any]
+        self, spark: Spark, event: Event, listener: Listener, args: Sequence[Any]
     ) -> Awaitable[None] | None:
-        before = (spark, event.name) if listener.with_name else (spark,)
         try:
-            result = listener.function(*before, *args)
+            if listener.with_name:
+                result = listener.function(spark, event.name, *args)
+            else:
+                result = listener.function(spark, *args)
             if result is not None and inspect.isawaitable(result):
                 return self._await(spark, event, result)
             return self._answer(spark, event, result)
