@@ -13,6 +13,7 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
+from itertools import chain
 from typing import Any, NamedTuple, TypeAlias, TypeVar, overload
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -44,7 +45,8 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
         self._parsed: tuple[tuple[str, str], ...] | None = tuple(pairs)
-        self._index: dict[str, list[str]] | None = None
+        # The values by lowercase names.
+        self._index: dict[str, str] | None = None
         self._text = ""
 
     @property
@@ -62,20 +64,28 @@ class Headers(Mapping[str, str]):
         self._index = None
         if self._parsed:
             # NUL is not allowed in a header (RFC 9110 section 5.5); no driver lets it through.
-            self._text = "\0".join([word for pair in self._parsed for word in pair])
+            self._text = "\0".join(chain.from_iterable(self._parsed))
             if self._text.count("\0") == 2 * len(self._parsed) - 1:
                 self._parsed = None
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of this name, in order."""
-        return tuple(self._by_name().get(name.lower(), ()))
+        index, pairs, name = self._by_name(), self._pairs, name.lower()
+        if len(index) == len(pairs):
+            return (index[name],) if name in index else ()
+        return tuple([value for key, value in pairs if key.lower() == name])
 
-    def _by_name(self) -> dict[str, list[str]]:
+    def _by_name(self) -> dict[str, str]:
         if self._index is not None:
             return self._index
-        index: dict[str, list[str]] = {}
-        for name, value in self._pairs:
-            index.setdefault(name.lower(), []).append(value)
+        pairs = self._pairs
+        index = {name.lower(): value for name, value in pairs}
+        if len(index) < len(pairs):
+            values: dict[str, list[str]] = {}
+            for name, value in pairs:
+                values.setdefault(name.lower(), []).append(value)
+            for name, several in values.items():
+                index[name] = ("; " if name == "cookie" else ", ").join(several)
         if self._parsed is not None:
             self._index = index
         return index
@@ -88,14 +98,7 @@ class Headers(Mapping[str, str]):
     def get(self, name: str, /, default: _Default) -> str | _Default: ...
     def get(self, name: str, /, default: Any = None) -> Any:
         """The value, or the default. A request's headers are looked up often."""
-        index = self._index or self._by_name()
-        name = name.lower()
-        values = index.get(name)
-        if values is None:
-            return default
-        if len(values) == 1:
-            return values[0]
-        return ("; " if name == "cookie" else ", ").join(values)
+        return (self._index or self._by_name()).get(name.lower(), default)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._by_name()

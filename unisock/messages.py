@@ -207,5 +207,7 @@ def printable(text: str, most: int = 123) -> str:
 
     :param most: the length in bytes of UTF-8
     """
+    if text.isascii() and text.isprintable() and len(text) <= most:
+        return text
     clean = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
     return clean.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
